@@ -1,5 +1,5 @@
 //! Warns when the committed kernel object was not built from the sources beside it (with CI=true the
-//! build fails), and passes on what `--version` reports: the commit and how it was built.
+//! build fails), and passes on the commit and the kind of build for `--version`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -23,7 +23,7 @@ fn sources(dir: &Path, into: &mut Vec<PathBuf>) {
     }
 }
 
-/// The output of git in this folder; `None` when git is not there or refuses.
+/// The output of git in this folder; `None` when git is missing or fails.
 fn git(words: &[&str]) -> Option<String> {
     let output = Command::new("git").args(words).output().ok()?;
     let text = String::from_utf8(output.stdout).ok()?;
@@ -31,7 +31,7 @@ fn git(words: &[&str]) -> Option<String> {
 }
 
 /// The commit that these sources are checked out from, or were packaged from. A source archive has
-/// none, even when it was unpacked inside somebody else's checkout.
+/// none, even when it was unpacked inside another checkout.
 fn commit() -> Option<String> {
     if let Ok(noted) = fs::read_to_string(".cargo_vcs_info.json") {
         // Cargo writes it into a package: {"git": {"sha1": "…"}, …}.
@@ -42,8 +42,8 @@ fn commit() -> Option<String> {
     if root != fs::canonicalize(std::env::var_os("CARGO_MANIFEST_DIR")?).ok()? {
         return None;
     }
-    // HEAD alone names a branch; its log grows with each commit. A file that is not there would
-    // run this program in every build.
+    // HEAD alone names a branch; its log grows with each commit. A missing file would make every
+    // build run this program again.
     for name in ["HEAD", "logs/HEAD"] {
         let path = git(&["rev-parse", "--git-path", name])?;
         if Path::new(&path).exists() {

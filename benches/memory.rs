@@ -1,5 +1,5 @@
-//! Memory of the live core with 50 containers, and of the recent past beside it, while a million
-//! events pass. Budget: flat over time. Arguments: containers, events.
+//! Memory of the live core with 50 containers, and of the recent past, over a million
+//! events. Budget: flat over time. Arguments: containers, events.
 
 mod stream;
 

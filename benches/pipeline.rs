@@ -21,7 +21,7 @@ use hullwatch_abi::task::{ExecRecord, ExitRecord, ForkRecord};
 use stream::{Stream, cpu};
 
 const CONTAINERS: u64 = 50;
-/// Events before those that are measured: the tables are full then.
+/// Events before the measured ones, so that the tables are full.
 const BEFORE: usize = 200_000;
 const MEASURED: usize = 20_000;
 

@@ -1,5 +1,5 @@
-//! Reading a session back. Budgets: 500,000 events a second to any point in time; a seek in a
-//! session of a million events takes at most 100 ms.
+//! Reading a recording. Budgets: 500,000 events a second to any point in time; a seek in a
+//! recording of a million events takes at most 100 ms.
 
 mod stream;
 
@@ -30,7 +30,7 @@ fn read(path: &Path) -> u64 {
     events
 }
 
-/// What `hullwatch replay FILE` does.
+/// The work of `hullwatch replay FILE`.
 fn replay(path: &Path) -> Core {
     let reader = RecordingReader::open(path).expect("it is a session");
     let mut session = ReadAhead::start(reader).expect("there are threads");
@@ -117,7 +117,7 @@ fn seek(c: &mut Criterion) {
     );
     let (from, to) = player.span();
     let length = to.since(from);
-    // Spread over the session without a rhythm.
+    // Spread irregularly over the recording.
     let target = |n: u32| from.plus(length.mul_f64(f64::from(n * 619 % 1000) / 1000.0));
     let mut times: Vec<Duration> = (0..200)
         .map(|n| {

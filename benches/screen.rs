@@ -2,7 +2,7 @@
 //! hullwatch's backend beside those of ratatui's own for crossterm.
 //!
 //! The goals are 150 bytes for the median key that scrolls and 600 for the 99th percentile, while the
-//! key is held: what explains the row is drawn when it is let go.
+//! key is held: the explanation of the row is drawn when it is released.
 
 mod stream;
 

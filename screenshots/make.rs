@@ -1,5 +1,5 @@
 //! Renders screens of the demo to SVG: `cargo run --example screenshots [-- --check]`.
-//! With `--check` nothing is written, and it fails when a picture is not what the program draws.
+//! With `--check` it writes nothing, and fails when an image differs from what the program draws.
 
 use std::path::Path;
 
@@ -80,7 +80,7 @@ fn main() -> color_eyre::Result<()> {
         check,
     )
 }
-/// Writes a picture, or with `check` fails when the file holds another one.
+/// Writes an image, or with `check` fails when the file differs.
 fn keep(path: &Path, picture: &str, check: bool) -> color_eyre::Result<()> {
     if !check {
         return std::fs::write(path, picture).wrap_err(path.display().to_string());
@@ -95,8 +95,8 @@ fn keep(path: &Path, picture: &str, check: bool) -> color_eyre::Result<()> {
     Ok(())
 }
 
-/// One picture that shows frames after one another, each for [`SECONDS`], for ever. Where nothing
-/// may move it shows the first.
+/// One image that shows frames in turn, each for [`SECONDS`], endlessly. Where animation is
+/// disabled it shows the first.
 fn animated(frames: &[String]) -> String {
     let whole = frames.len() * SECONDS;
     let percent = 100.0 / frames.len().max(1) as f64;

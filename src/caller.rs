@@ -65,7 +65,7 @@ enum Rights {
     Root,
 }
 
-/// What root's files need.
+/// The capabilities that files of root need.
 const FILES: CapabilitySet = CapabilitySet::DAC_OVERRIDE.union(CapabilitySet::DAC_READ_SEARCH);
 
 type Job = Box<dyn FnOnce() + Send>;
@@ -73,7 +73,7 @@ type Job = Box<dyn FnOnce() + Send>;
 /// The thread; `None` when the program has no more rights than its user.
 static THREAD: OnceLock<Result<Option<Sender<Job>>, String>> = OnceLock::new();
 
-/// The same when root started the program: begun before the other threads may no longer write.
+/// The same if root started the program: started before the other threads lose the right to write.
 static ROOTS: OnceLock<Sender<Job>> = OnceLock::new();
 
 /// Starts the thread where one is needed. Must be called while the program still may change its
@@ -85,7 +85,7 @@ pub fn start() -> io::Result<()> {
     thread().map(drop)
 }
 
-/// From now on files are opened by the thread in any case: call it before the calling thread and
+/// From now on the thread opens all files: call it before the calling thread and
 /// those that it starts are refused to write files.
 ///
 /// # Errors
@@ -161,7 +161,7 @@ fn spawn(rights: Rights) -> io::Result<Sender<Job>> {
         .spawn(move || {
             let taken = take_on(&rights);
             let may = taken.is_ok();
-            // The kernel may have no filters: `doctor` tells.
+            // The kernel may have no filters: `doctor` shows it.
             let _ = system::confine_calls_but_files();
             let _ = ready.send(taken);
             if may {
@@ -189,7 +189,7 @@ fn take_on(rights: &Rights) -> io::Result<()> {
         // The real and the saved id stay root's: the user may neither signal nor trace the thread.
         set_thread_res_uid(None, Uid::from_raw(user.uid), None)?;
     }
-    // With another effective user id went the effective capabilities; now they cannot return.
+    // Changing the effective user id removed the effective capabilities; now they cannot return.
     Ok(system::keep_capabilities(kept)?)
 }
 
@@ -199,7 +199,7 @@ mod tests {
 
     use super::*;
 
-    /// Needs root: runs in the suites that have it, and says so where it is not.
+    /// Needs root: skipped with a message elsewhere.
     #[test]
     fn a_thread_with_the_rights_of_a_user_has_no_others() {
         if !rustix::process::geteuid().is_root() {

@@ -21,7 +21,7 @@ fn weight(events: &[Arc<Event>]) -> usize {
 pub(crate) struct Evidence {
     kept: Vec<SmallVec<[Arc<Event>; 2]>>,
     total: usize,
-    /// Their bytes, about.
+    /// Their approximate bytes.
     bytes: usize,
     memory: MemoryBudget,
 }
@@ -52,7 +52,7 @@ impl Evidence {
             let known = before.iter().find(|event| event.seq == *seq);
             known.or_else(|| recent.event(*seq)).cloned()
         });
-        // The first are the beginning: what has no room is the later part.
+        // The first ones are the beginning: the later ones do not fit.
         let fits = |event: &Arc<Event>| {
             let left = bytes.checked_sub(event.weight());
             bytes = left.unwrap_or(bytes);

@@ -33,15 +33,15 @@ pub fn learn(learner: &mut Learner, event: &Event, core: &Core) {
     learner.apply(&core.state, event, &found);
 }
 
-/// Begins to learn in the middle of a session: the learner gets the current state, as from a
-/// session that finds the containers running.
+/// Begins to learn in the middle of a stream: the learner gets the current state, as from a stream
+/// that begins with running containers.
 pub fn meet(learner: &mut Learner, core: &Core) {
     for there in snapshot(&core.state, 0) {
         learner.apply(&core.state, &there, &[]);
     }
 }
 
-/// A learner of a session with these settings.
+/// A learner of a stream with these settings.
 #[must_use]
 pub fn learner(settings: &Settings) -> Learner {
     Learner::new(settings.startup_grace)

@@ -1,11 +1,11 @@
-//! The machine: name, kernel, uptime, load, memory, processors, and room on a disk.
+//! The machine: name, kernel, uptime, load, memory, processors, and space on a disk.
 
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use sysinfo::System;
 
-/// What the machine reports about itself at one time. Sizes are bytes.
+/// Facts about the machine at one time. Sizes are bytes.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct MachineFacts {
@@ -34,12 +34,12 @@ pub struct MachineFacts {
     pub swap: u64,
     /// Swap space in use.
     pub swap_used: u64,
-    /// Room on the disk of recordings; none when that is not known.
+    /// Space on the disk of recordings; none when that is not known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub disk: Option<DiskRoom>,
 }
 
-/// Room on a disk.
+/// Space on a disk.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct DiskRoom {
@@ -52,7 +52,7 @@ pub struct DiskRoom {
 /// Reads the machine; keeps the processors' counters between readings.
 #[derive(Debug, Default)]
 pub struct Machine {
-    /// None before the first reading, and where the kernel does not say.
+    /// None before the first reading, and where the kernel does not report it.
     system: Option<System>,
 }
 

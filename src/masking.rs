@@ -50,9 +50,9 @@ static PATTERNS: LazyLock<Vec<Regex>> = LazyLock::new(|| {
 static ALONE: LazyLock<Option<Regex>> =
     LazyLock::new(|| compile(&format!(r"(?i)^(?:--?)?[\w.-]*{NAMED}(?:[_-][\w-]*)?$")));
 
-/// A pattern of bytes: what names a secret is ASCII, and the letters of all scripts, in every
-/// pattern anew, would take megabytes. Each begins and ends a secret beside an ASCII character, so
-/// none is ever cut.
+/// A pattern of bytes: names of secrets are ASCII, and Unicode tables, repeated in every pattern,
+/// would take megabytes. Each secret begins and ends next to an ASCII character, so no character is
+/// split.
 fn compile(pattern: &str) -> Option<Regex> {
     RegexBuilder::new(pattern).unicode(false).build().ok()
 }
@@ -86,7 +86,7 @@ fn replace(found: &Captures) -> Vec<u8> {
     [&whole[..from], MASK.as_bytes(), &whole[to..]].concat()
 }
 
-/// A value that is no secret: masked before, a variable, a file's name.
+/// A value that is not a secret: masked before, a variable, a file's name.
 fn already(value: &[u8]) -> bool {
     let value = value.trim_with(|c| matches!(c, '"' | '\''));
     value.is_empty() || value.contains_str(MASK) || b"$/<".contains(&value[0])
@@ -118,7 +118,7 @@ pub fn mask_json(value: &mut Value) {
             }
         }
         Value::Object(map) => {
-            // Bytes that are no UTF-8: their exact form would give away what the text hides.
+            // Bytes that are not UTF-8: their exact form would reveal what the text masks.
             if let (Some(Value::String(text)), true) = (map.get("text"), map.contains_key("base64"))
             {
                 let masked = mask(text).into_owned();

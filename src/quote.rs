@@ -63,7 +63,7 @@ mod tests {
     ];
 
     #[test]
-    fn a_shell_gives_back_every_hostile_word() {
+    fn a_shell_parses_every_quoted_hostile_word() {
         for word in HOSTILE {
             let line = format!("printf %s {}", quote(word));
             let out = Command::new("bash").arg("-c").arg(&line).output().unwrap();
@@ -90,7 +90,7 @@ mod tests {
     proptest::proptest! {
         #[test]
         fn any_bytes_without_nul_come_back(word in proptest::collection::vec(1u8.., 0..40)) {
-            // What the shell makes of it, by shlex's own rules where it was plain.
+            // The shell's result, and that of shlex for plain words.
             let quoted = quote(&word).into_owned();
             let out = Command::new("bash").arg("-c").arg(format!("printf %s {quoted}")).output().unwrap();
             proptest::prop_assert_eq!(out.stdout, word);

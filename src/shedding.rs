@@ -128,7 +128,7 @@ fn drop_of_weight<T>(
     *entries = kept;
 }
 
-/// The largest share such that nobody has more than it and all of them together fit into `room`.
+/// The largest share such that all producers, limited to it, together fit into `room`.
 fn equal_share(sizes: &[usize], mut room: usize) -> usize {
     let mut sorted = sizes.to_vec();
     sorted.sort_unstable();
@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn a_noisy_process_does_not_hide_its_neighbour_in_the_same_container() {
+    fn a_noisy_process_does_not_hide_another_one_of_its_container() {
         let events: Vec<_> = (0..100)
             .map(|n| event(n, NOISY, if n == 3 { 7 } else { 8 }, write("/tmp/x")))
             .collect();
@@ -230,7 +230,7 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn exactly_the_surplus_goes_or_a_little_more(
+        fn exactly_the_surplus_is_evicted_or_a_little_more(
             of in proptest::collection::vec((0..4_u8, 0..3_u32, proptest::bool::ANY), 0..200),
             keep in 0..100_usize,
         ) {

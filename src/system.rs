@@ -1,4 +1,4 @@
-//! What this host says about itself: its clock, its users, where cgroups are mounted.
+//! Facts about this host: its clock, its users, its cgroup mounts.
 //!
 //! Below every other folder: reads `/proc` and `/etc`, knows nothing of containers.
 
@@ -24,13 +24,13 @@ pub(crate) use confinement::{
 pub(crate) use logged_calls::LoggedCalls;
 pub(crate) use namespaces::{OwnProcess, join_host_cgroups, namespaces_of_host, unseen};
 
-/// The current time on the session's clock.
+/// The current time on the stream's clock.
 #[must_use]
 pub(crate) fn now() -> Timestamp {
     SessionClock::of_this_program().now()
 }
 
-/// When the machine started, on the session's clock, as `/proc` counts from it.
+/// Boot time on the stream's clock, from which `/proc` counts.
 #[must_use]
 pub(crate) fn boot_time() -> Timestamp {
     SessionClock::of_this_program().start_of_proc()

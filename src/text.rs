@@ -15,7 +15,7 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
         })
 }
 
-/// An error with its causes: the outermost alone often says only "client error".
+/// An error with its causes: the outermost alone is often only "client error".
 #[must_use]
 pub(crate) fn error_chain(error: &dyn Error) -> String {
     let mut text = error.to_string();

@@ -9,7 +9,7 @@ use crate::caller;
 pub(crate) use crate::caller::keep_writing;
 pub use crate::caller::{InvokingUser, start, with_rights};
 
-/// More than anybody writes by hand.
+/// Larger than any hand-written file.
 const LARGEST: u64 = 4 << 20;
 
 /// Default path of a configuration file.
@@ -74,7 +74,7 @@ pub fn read(path: &Path) -> io::Result<String> {
     })
 }
 
-/// The user whose files are trusted, beside root's.
+/// The user whose files are trusted, besides root.
 fn owner() -> u32 {
     InvokingUser::from_environment()
         .map_or_else(|| rustix::process::geteuid().as_raw(), |user| user.uid)
@@ -273,7 +273,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn under_sudo_it_is_the_directory_of_who_called() {
+    fn under_sudo_it_is_the_directory_of_the_caller() {
         let ann = InvokingUser {
             uid: 1000,
             gid: 1000,
@@ -348,7 +348,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_is_replaced_whole_and_closed_to_others() {
+    fn a_file_is_replaced_atomically_and_private() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a/b/policy.toml");
         write(&path, "one").unwrap();

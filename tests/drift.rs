@@ -1,5 +1,5 @@
-//! Containers compared with their images, for real: `hullwatch drift`, the finding on attach, and
-//! its replay.
+//! Real containers compared with their images: `hullwatch drift`, the finding on attach, and its
+//! replay.
 
 #![allow(clippy::unwrap_used)]
 
@@ -24,7 +24,7 @@ fn lines(out: &Output) -> Vec<Value> {
         .collect()
 }
 
-/// An image with something to change, and a container of it; both go at the end.
+/// An image with files to change, and a container of it; both are removed at the end.
 struct Sample {
     image: String,
     name: String,
@@ -85,7 +85,7 @@ fn reports_content_from_touches_and_names_packages() {
           printf 'P:musl\\nV:1\\n\\nP:jq\\nV:1.7\\n\\n' >/lib/apk/db/installed; mkfifo /tmp/fifo");
     for stopped in [false, true] {
         if stopped {
-            c.container().tell("kill");
+            c.container().control("kill");
         }
         let out = hullwatch(&[
             "drift",
@@ -130,7 +130,7 @@ fn reports_content_from_touches_and_names_packages() {
         assert!(entries["/tmp/fifo"]["diff"].is_null());
         let summary = lines.last().unwrap();
         assert_eq!(summary["running"], !stopped);
-        // The touched program, and what was removed and made anew with the same content.
+        // The touched program, and a file that was removed and created again with the same content.
         assert_eq!(summary["unchanged"], 2);
         let packages = serde_json::json!([
             {"name": "curl", "after": "8"}, {"name": "libc", "before": "1", "after": "2"},
@@ -149,7 +149,7 @@ fn earlier_changes_are_a_finding_and_replay_alike() {
     c.sh("cp /bin/busybox /bin/evil; echo x >/etc/app/app.conf");
     let kept = tempfile::tempdir().unwrap();
     let file = kept.path().join("recording.jsonl");
-    // Without it, changes within the first seconds of the container count as its start-up's.
+    // Without it, changes within the container's first seconds count as start-up.
     let policy = kept.path().join("policy.toml");
     std::fs::write(&policy, "startup-grace = \"0s\"\n").unwrap();
     let watch = Watch::start(&[

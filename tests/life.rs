@@ -1,6 +1,6 @@
 //! Reports of the engine and the host about a container's life: a moved image tag, and the command
-//! that started an exec session. And how containers share what hullwatch can take in: a storm hides
-//! no attack, neither beside it nor in it.
+//! that started an exec session. Also how containers share hullwatch's capacity: an event storm
+//! hides no attack, neither in other containers nor in its own.
 
 #![allow(clippy::unwrap_used)]
 
@@ -10,7 +10,7 @@ use std::sync::{Mutex, PoisonError};
 
 use common::{BUSYBOX, DEBIAN, Engine, Watch};
 
-/// An image tag that is removed when the test ends, however it ends.
+/// An image tag that is removed when the test ends, also when it fails.
 struct Tag(String);
 
 impl Drop for Tag {
@@ -32,8 +32,8 @@ fn a_moved_tag_and_the_client_of_an_exec_session_are_reported() {
     let id = &container.id;
     let watch = Watch::start(&["--events", "findings,container", "--container", &name]);
     watch.expect_facts(id);
-    // The client lives for a while, and is there again: on a busy host the engine may report a
-    // session too late for its client to be identified reliably. Ends with the container.
+    // The client runs for a while, several times: on a busy host the engine may report a session
+    // too late for its client to be identified reliably. Ends with the container.
     let exec = ["exec", &name, "sh", "-c", "id; sleep 8; :"].map(str::to_owned);
     let other_engine = engine.clone();
     std::thread::spawn(move || {
@@ -46,24 +46,24 @@ fn a_moved_tag_and_the_client_of_an_exec_session_are_reported() {
         let why = finding["why"].as_array().unwrap();
         why.iter().any(|l| l.as_str().unwrap().starts_with(&client))
     });
-    // Another image by the same name.
+    // Another image with the same name.
     let other = engine.docker(&["commit", "-m", "other", &name]);
     engine.docker(&["tag", &other, &tag.0]);
     watch.expect_finding(id, "life.image-moved", |f| f["subject"] == other.as_str());
     watch.stop();
 }
 
-/// More than the kernel's buffer holds.
+/// More than fits in the kernel's buffer.
 const FORKS: &str = "for (1..40000) { $p = fork; exit if !$p; waitpid $p, 0; \
     open F, '>', \"/tmp/f$_\"; close F; unlink \"/tmp/f$_\" }";
 
-/// One storm at a time: each test says whose losses there are.
+/// One storm at a time, since each test checks which container has losses.
 static STORM: Mutex<()> = Mutex::new(());
 
-/// A neighbour does more than the kernel's buffer and every queue can hold while hullwatch cannot
-/// run; then containers are attacked, one of which was not there before.
+/// One container causes more events than the kernel's buffer and every queue can hold while
+/// hullwatch is stopped; then other containers are attacked, one of which is new.
 #[test]
-fn a_noisy_neighbour_hides_no_attack_from_a_watcher_that_was_held_up() {
+fn a_noisy_container_hides_no_attack_from_a_stopped_watcher() {
     const ATTACKS: usize = 8;
     const ATTACK: &str = "mkdir -p /etc/cron.d; for n in 1 2 3 4 5 6 7 8; do \
         cp /bin/busybox /tmp/drop$n; /tmp/drop$n true; echo x >/etc/cron.d/job$n; done";
@@ -98,14 +98,14 @@ fn a_noisy_neighbour_hides_no_attack_from_a_watcher_that_was_held_up() {
     watch.stop();
 }
 
-/// Three processes fork and make files as fast as they can in the container that is attacked.
+/// Three processes fork and create files as fast as they can in the attacked container.
 #[test]
 fn a_storm_of_forks_and_files_hides_no_attack_in_its_own_container() {
     const PROGRAM: &str = "for (;;) { $p = fork; if (!$p) { open F, '>', \"/tmp/f$$\"; close F; \
         unlink \"/tmp/f$$\"; exit } waitpid $p, 0 }";
     const STORMS: usize = 3;
     const ATTACKS: usize = 16;
-    /// The kernel's buffer may be full at the moment of a deed: of each kind, one may be lost.
+    /// The kernel's buffer may be full at the moment of an action: one of each kind may be lost.
     const FOUND: usize = ATTACKS - 1;
     if !common::engine_is_ready() {
         return;
@@ -131,7 +131,7 @@ fn a_storm_of_forks_and_files_hides_no_attack_in_its_own_container() {
         watch.expect_subjects(&container.id, rule, name, FOUND);
     }
     for line in watch.stop() {
-        // Only the storm's own container pays for it.
+        // Only the storm's own container has losses.
         if line["type"] == "lost" && !line["container"].is_null() {
             assert_eq!(line["container"], container.id.as_str(), "{line}");
         }

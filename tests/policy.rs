@@ -1,4 +1,4 @@
-//! A policy file at work: `hullwatch watch --policy` on a real container, edited while it runs.
+//! The policy file in use: `hullwatch watch --policy` on a real container, edited while it runs.
 
 #![allow(clippy::unwrap_used)]
 
@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use common::{BUSYBOX, Container, Engine, Watch, replays_alike};
 
-/// A watch with a policy file, that is recorded.
+/// A recorded watch with a policy file.
 struct Policed {
     watch: Watch,
     policy: PathBuf,
@@ -34,7 +34,7 @@ impl Policed {
         }
     }
 
-    /// Writes the policy anew, as editors do, and waits until it is in force.
+    /// Replaces the policy file, as editors do, and waits until it is in force.
     fn edit(&self, policy: &str) {
         self.watch.forget_reports();
         let part = self.policy.with_extension("part");
@@ -43,7 +43,7 @@ impl Policed {
         self.watch.until_reported("now in force");
     }
 
-    /// Ends it; its recording must give the same findings. The lines it printed.
+    /// Ends it; its recording must give the same findings. Returns the printed lines.
     fn stop(self) -> Vec<serde_json::Value> {
         let lines = self.watch.stop();
         replays_alike(&self.recording);
@@ -81,7 +81,7 @@ fn limits_allowances_and_severities_hold_on_a_real_container() {
     let name = format!("policy-allowed-{}", std::process::id());
     let allowed = sleeping(&["--name", &name]);
     let other = sleeping(&["--label", "short=yes"]);
-    // Allowances are by name, which the engine reports.
+    // Allowances match by name, which the engine reports.
     for container in [&allowed, &other] {
         policed.watch.expect_facts(&container.id);
     }

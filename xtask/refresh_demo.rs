@@ -1,4 +1,4 @@
-//! Writes the findings of both demo recordings anew, by replaying their events with the present
+//! Derives the findings of both demo recordings again, by replaying their events with the current
 //! rules: `cargo xtask demo`.
 
 use std::path::Path;

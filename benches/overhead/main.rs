@@ -1,12 +1,12 @@
 //! The cost of watching: the CPU time of workloads with the probes on against off, and hullwatch's
 //! own. Root only; `cargo bench --bench overhead [-- --rounds N]`.
 //!
-//! On and off alternate within one run, on the same two workers, and only ratios of neighbours are
-//! compared: absolute times of a shared machine mean nothing.
+//! On and off alternate within one run, on the same two workers, and only ratios of adjacent rounds
+//! are compared: absolute times of a shared machine mean nothing.
 
 mod own;
-mod place;
 mod worker;
+mod worker_process;
 
 use std::error::Error;
 use std::io;
@@ -17,8 +17,8 @@ use std::time::Duration;
 use hullwatch::collect::{Live, LiveOptions, Tap};
 use hullwatch::detect::Settings;
 
-use place::Place;
 use worker::Workload;
+use worker_process::WorkerProcess;
 
 /// Iterations in one run of a workload, so that each takes about a tenth of a second.
 const RUNS: &[(Workload, u32)] = &[
@@ -33,12 +33,12 @@ const ROUNDS: usize = 15;
 fn main() -> ExitCode {
     let words: Vec<_> = std::env::args_os().skip(1).collect();
     let stage = words.first().and_then(|word| word.to_str());
-    let path = |place: usize| words.get(place).map_or(Path::new(""), Path::new);
+    let path = |index: usize| words.get(index).map_or(Path::new(""), Path::new);
     let done = match stage {
         Some("worker") => worker::run().map_err(Into::into),
-        Some("outside") => place::outside(path(1), path(2)).map_err(Into::into),
-        Some("join") => place::join(path(1), path(2)).map_err(Into::into),
-        Some("init") => place::init(path(1)).map_err(Into::into),
+        Some("outside") => worker_process::outside(path(1), path(2)).map_err(Into::into),
+        Some("join") => worker_process::join(path(1), path(2)).map_err(Into::into),
+        Some("init") => worker_process::init(path(1)).map_err(Into::into),
         _ => bench(&words),
     };
     match done {
@@ -58,7 +58,7 @@ fn bench(words: &[std::ffi::OsString]) -> Result<(), Box<dyn Error>> {
     let mut words = words.iter().filter_map(|word| word.to_str());
     while let Some(word) = words.next() {
         match word {
-            // What cargo passes.
+            // Passed by cargo.
             "--bench" => {}
             "--rounds" => rounds = words.next().ok_or("--rounds needs a number")?.parse()?,
             other => return Err(format!("unknown option {other}").into()),
@@ -83,12 +83,12 @@ fn watch(tap: Option<Box<dyn Tap>>) -> Result<Live, Box<dyn Error>> {
         allow_actions: false,
         sinks: hullwatch::sink::SinkBoard::default(),
     };
-    // In a thread of its own, which gives up privileges that the workloads need.
+    // In a thread of its own, since it drops privileges that the workloads need.
     let started = std::thread::spawn(|| Live::start(options, tap)).join();
     Ok(started.map_err(|_| "watching ended unexpectedly")??)
 }
 
-/// Programs of others on the same tracepoints would be paid for by both sides of a ratio.
+/// Other programs on the same tracepoints would add to both sides of a ratio.
 fn others() -> usize {
     /// `BPF_PROG_TYPE_TRACING`.
     const TRACING: u32 = 26;
@@ -98,7 +98,7 @@ fn others() -> usize {
         .count()
 }
 
-/// Waits a while for others to stop watching. Returns whether they did.
+/// Waits for other programs to detach. Returns whether they did.
 fn alone() -> bool {
     for _ in 0..50 {
         if others() == 0 {
@@ -110,20 +110,20 @@ fn alone() -> bool {
 }
 
 /// CPU time of each run, first of the container's, then of the host's.
-fn round(places: &mut [Place]) -> io::Result<Vec<Duration>> {
+fn round(workers: &mut [WorkerProcess]) -> io::Result<Vec<Duration>> {
     let mut used = Vec::new();
-    for place in places {
+    for worker in workers {
         for (workload, count) in RUNS {
-            used.push(place.run(*workload, *count)?);
+            used.push(worker.run(*workload, *count)?);
         }
     }
     Ok(used)
 }
 
 fn ratios(rounds: usize) -> Result<(), Box<dyn Error>> {
-    let mut places = [Place::container()?, Place::host()?];
-    // Caches, and the first use of everything.
-    round(&mut places)?;
+    let mut workers = [WorkerProcess::container()?, WorkerProcess::host()?];
+    // A warm-up for caches and first uses.
+    round(&mut workers)?;
     let mut ratios = vec![Vec::new(); 2 * RUNS.len()];
     let mut bases = vec![Vec::new(); 2 * RUNS.len()];
     let mut disturbed = 0;
@@ -136,12 +136,12 @@ fn ratios(rounds: usize) -> Result<(), Box<dyn Error>> {
             if on {
                 let live = watch(None)?;
                 let programs = others();
-                measured[1] = round(&mut places)?;
+                measured[1] = round(&mut workers)?;
                 clean &= others() == programs;
                 live.stop();
             } else {
                 clean &= alone();
-                measured[0] = round(&mut places)?;
+                measured[0] = round(&mut workers)?;
                 clean &= others() == 0;
             }
         }
@@ -151,9 +151,9 @@ fn ratios(rounds: usize) -> Result<(), Box<dyn Error>> {
         }
         done += 1;
         let [off, on] = measured;
-        for (place, (off, on)) in off.into_iter().zip(on).enumerate() {
-            ratios[place].push(on.as_secs_f64() / off.as_secs_f64());
-            bases[place].push(off.as_secs_f64());
+        for (worker, (off, on)) in off.into_iter().zip(on).enumerate() {
+            ratios[worker].push(on.as_secs_f64() / off.as_secs_f64());
+            bases[worker].push(off.as_secs_f64());
         }
     }
     println!("CPU time of the workload with probes, as a ratio of that without; {done} rounds");
@@ -161,7 +161,7 @@ fn ratios(rounds: usize) -> Result<(), Box<dyn Error>> {
         "{:32} {:>8} {:>15} {:>14} {:>12}",
         "", "median", "quartiles", "without, µs", "budget"
     );
-    for (place, budgets) in [
+    for (worker, budgets) in [
         ("inside", [1.25, 1.02, 1.25, 1.03, 1.10]),
         ("outside", [1.25, 1.02, 1.02, 1.02, 1.02]),
     ] {
@@ -170,7 +170,7 @@ fn ratios(rounds: usize) -> Result<(), Box<dyn Error>> {
             let base = quantile(&mut base, 0.5) / f64::from(*count) * 1e6;
             println!(
                 "{:32} {:8.3} {:>7.3}–{:.3} {base:14.3} {:>12}",
-                format!("{place} {}", workload.name()),
+                format!("{worker} {}", workload.name()),
                 quantile(&mut ratio, 0.5),
                 quantile(&mut ratio, 0.25),
                 quantile(&mut ratio, 0.75),

@@ -13,14 +13,14 @@ use hullwatch::core::Core;
 use hullwatch::event::{Event, Kind};
 use rustix::time::{ClockId, clock_gettime};
 
-use crate::place::Place;
 use crate::worker::Workload;
+use crate::worker_process::WorkerProcess;
 
-/// Counts what arrives.
+/// Counts the events that arrive.
 #[derive(Default)]
 struct Counts {
     events: AtomicU64,
-    /// What the events stand for: one may be a count of alike ones.
+    /// Number of reported actions: an event may be the count of several alike.
     facts: AtomicU64,
     lost: AtomicU64,
 }
@@ -53,7 +53,7 @@ fn used() -> Duration {
 }
 
 pub(crate) fn measure() -> Result<(), Box<dyn Error>> {
-    let mut container = Place::container()?;
+    let mut container = WorkerProcess::container()?;
     println!("Own CPU time, everything decoded and applied to the state");
     println!(
         "{:32} {:>10} {:>9} {:>10} {:>8} {:>14} {:>8}",
@@ -74,7 +74,7 @@ pub(crate) fn measure() -> Result<(), Box<dyn Error>> {
         let (before, began) = (used(), Instant::now());
         container.run(workload, count)?;
         let took = began.elapsed();
-        // Losses, and counts of what was alike, are reported with a tick.
+        // Losses, and counts of repeats, are reported with a tick.
         std::thread::sleep(Duration::from_millis(1_500));
         let used = used() - before;
         live.stop();
@@ -92,8 +92,8 @@ pub(crate) fn measure() -> Result<(), Box<dyn Error>> {
     first_event(&mut container)
 }
 
-/// Runs the program itself beside a container that does something all the time.
-fn first_event(container: &mut Place) -> Result<(), Box<dyn Error>> {
+/// Runs the program itself while a container is busy all the time.
+fn first_event(container: &mut WorkerProcess) -> Result<(), Box<dyn Error>> {
     let (mut times, mut resident) = (Vec::new(), Vec::new());
     for _ in 0..5 {
         container.order(Workload::Exec, 2_000)?;
@@ -104,7 +104,7 @@ fn first_event(container: &mut Place) -> Result<(), Box<dyn Error>> {
             .stderr(Stdio::null())
             .spawn()?;
         let out = program.stdout.take().ok_or("no stdout")?;
-        // Kept until the end: a program nobody listens to ends.
+        // Kept until the end: a program whose output nobody reads ends.
         let mut out = BufReader::new(out);
         let mut line = String::new();
         out.read_line(&mut line)?;

@@ -1,5 +1,5 @@
-//! The workloads. They run in a process of their own, inside and outside of a container, and
-//! read from stdin which to do how often.
+//! The workloads. They run in a separate process, inside and outside of a container, and read
+//! from stdin which one to run and how often.
 
 use std::io::{self, BufRead as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -8,12 +8,12 @@ use std::process::Command;
 
 use rustix::fs::{Mode, OFlags};
 
-/// The program that is run: of the image, and nearly nothing by itself.
+/// The program that is executed: from the image, and of negligible cost.
 pub(crate) const TRUE: &str = "/bin/true";
 /// Files that the open workload writes to in turn.
 const FILES: usize = 16;
 
-/// Something a process does.
+/// An action of a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Workload {
     /// The cheapest system call.
@@ -58,7 +58,7 @@ struct Worker {
     done: u32,
 }
 
-/// Does what stdin says until it ends. Works in the current directory.
+/// Runs the workloads read from stdin until it ends. Works in the current directory.
 pub(crate) fn run() -> io::Result<()> {
     let mut worker = Worker {
         listener: TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0))?,
@@ -124,7 +124,7 @@ impl Worker {
     }
 
     fn connect(&mut self) -> io::Result<()> {
-        // Another address each time, so that closed connections do not use up the ports.
+        // A different address each time, so that closed connections do not use up the ports.
         let [_, high, low, _] = self.done.to_be_bytes();
         let address = Ipv4Addr::new(127, 1, high, low);
         let client = TcpStream::connect(SocketAddr::from((

@@ -1,4 +1,4 @@
-//! CPU time of the measuring thread: what else runs on the machine does not count.
+//! CPU time of the measuring thread, without that of other programs on the machine.
 
 use std::time::Duration;
 
@@ -42,7 +42,7 @@ impl Measurement for CpuTime {
     }
 }
 
-/// Criterion by CPU time, with as few samples as still tell something.
+/// Criterion by CPU time, with few samples.
 pub(crate) fn criterion() -> Criterion<CpuTime> {
     Criterion::default()
         .with_measurement(CpuTime)

@@ -1,8 +1,8 @@
-//! Streams for the benchmarks: the demo's containers many times over, as many events as asked for.
+//! Streams for the benchmarks: the demo's containers many times over, with any number of events.
 //!
-//! Every replica has containers, processes, addresses and files of its own. What the demo's
-//! containers do by themselves is repeated lap after lap; the break-in happens in one of
-//! [`QUIET`] laps of a replica.
+//! Every replica has containers, processes, addresses and files of its own. The actions of the
+//! demo's own services are repeated lap after lap; the break-in happens in one of [`QUIET`] laps
+//! of a replica.
 
 // Each benchmark uses a part of it.
 #![allow(dead_code, clippy::expect_used)]
@@ -32,14 +32,14 @@ const PIDS: u64 = 4_000_000;
 /// Different names of a file or a peer.
 const VARIETY: u64 = 400;
 
-/// What a demo event belongs to.
+/// The part of the demo that an event belongs to.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Part {
-    /// The beginning of a container: once.
+    /// The start of a container: once.
     Birth,
-    /// What its own program does: every lap.
+    /// Actions of its own service: every lap.
     Steady,
-    /// Brought in from outside: some laps.
+    /// Actions from outside: some laps.
     Attack,
 }
 
@@ -72,7 +72,7 @@ impl Stream {
         }
         let begin = events.first().expect("the demo has events").ts.0;
         let end = events.last().expect("the demo has events").ts.0 + 1;
-        // Descendants of a container's pid 1, which are its own work; the rest comes from outside.
+        // Descendants of a container's pid 1 are its own service; the rest comes from outside.
         let mut inits = BTreeSet::new();
         let mut own = BTreeSet::new();
         for event in &events {
@@ -237,7 +237,7 @@ impl Stream {
                 })),
             });
         }
-        // What the shift moved into the next lap stays there.
+        // Events that the shift moved into the next lap stay there.
         events.extend(self.ready.drain(..));
         events.sort_by_key(|event| event.ts);
         self.ready = events.into();
@@ -259,7 +259,7 @@ impl Iterator for Stream {
     }
 }
 
-/// Writes a session of so many events, findings included, the way a recording is written.
+/// Writes a recording of so many events, with findings, as the recorder does.
 pub(crate) fn record(path: &Path, containers: u64, events: usize) {
     let header = Header::here(Timestamp(1_790_000_000 * SECOND), Settings::default());
     let mut core = Core::new(header.settings.clone());

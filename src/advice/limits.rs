@@ -46,7 +46,7 @@ pub(super) fn advise(baseline: &Baseline, others: &[Advice]) -> Vec<Advice> {
             setting: Setting::Memory(memory * MIB),
             verdict: Verdict::Try,
             why: vec![format!(
-                "peak {} MiB{with}; under the load seen",
+                "peak {} MiB{with}; under the observed load",
                 peak.div_ceil(MIB)
             )],
         },

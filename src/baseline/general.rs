@@ -14,7 +14,7 @@ use crate::event::Bytes;
 
 /// Different arguments of one program; more become `*`.
 const ARGUMENTS: usize = 8;
-/// Ports that the kernel gives to a socket that asks for none, by its default range.
+/// Ports that the kernel assigns to a socket bound to port 0, by its default range.
 const CHOSEN: std::ops::RangeInclusive<u16> = 32_768..=60_999;
 
 /// An item with tokens for the parts that change from run to run, regardless of other items.

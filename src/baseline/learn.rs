@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::deed::{self, Doer};
 use super::item::{Facet, ItemField};
 use super::learning::{Learning, Run};
 use super::model::Baseline;
+use super::observed_action::{self, ActingPart};
 use super::subject::HEALTH_CHECK;
 use crate::event::{
     ContainerAction, ContainerId, ContainerInfo, Event, FileClass, Kind, LostReason, Severity,
@@ -171,7 +171,7 @@ fn take(
             return;
         }
         Kind::Exec(exec) if !exec.runtime && learning.run.is_none() && !learning.existing => {
-            let process = deed::process(state, event);
+            let process = observed_action::process(state, event);
             if process.is_some_and(|p| p.lineage == Lineage::Init) {
                 learning.run = Some(Run {
                     began: event.ts,
@@ -193,9 +193,9 @@ fn take(
         }
         _ => {}
     }
-    let process = deed::process(state, event);
-    let doer = deed::doer(container, process, state);
-    if let (Doer::Session, Some(process)) = (doer, process) {
+    let process = observed_action::process(state, event);
+    let acting_part = observed_action::acting_part(container, process, state);
+    if let (ActingPart::Session, Some(process)) = (acting_part, process) {
         learning.sessions.insert(process.pid);
     }
     let own = |s: &&Suspicion| s.container == container.id && !s.finding.starts_with("base.");
@@ -206,14 +206,16 @@ fn take(
     for suspicion in grave.filter(|s| s.pid != 0) {
         let process = state.processes.get(&suspicion.pid);
         // Exec sessions are not learned in any case.
-        if process.is_some_and(|p| deed::doer(container, Some(p), state) != Doer::Session) {
+        if process.is_some_and(|p| {
+            observed_action::acting_part(container, Some(p), state) != ActingPart::Session
+        }) {
             learning.taint(state, &container.id, suspicion.pid, &suspicion.finding);
         }
     }
     // Name answers have no process: during an exec session they may belong to it.
-    let learned = match (doer, &event.kind) {
-        (Doer::Service | Doer::HealthCheck, _) => true,
-        (Doer::Unknown, Kind::Dns(_)) => learning.sessions.is_empty(),
+    let learned = match (acting_part, &event.kind) {
+        (ActingPart::Service | ActingPart::HealthCheck, _) => true,
+        (ActingPart::Unknown, Kind::Dns(_)) => learning.sessions.is_empty(),
         _ => false,
     };
     if !learned {
@@ -224,12 +226,12 @@ fn take(
         .filter(own)
         .find(|s| s.severity >= Severity::Medium);
     let tainted = process.and_then(|p| learning.tainted.get(&p.pid).cloned());
-    let foreign = process.is_some_and(|p| !deed::is_of_image(&p.file));
-    for mut deed in deed::deeds(state, event) {
-        if doer == Doer::HealthCheck && deed.item.facet == Facet::Exec {
-            let by = deed.item.get(ItemField::By);
+    let foreign = process.is_some_and(|p| !observed_action::is_of_image(&p.file));
+    for mut action in observed_action::observed_actions(state, event) {
+        if acting_part == ActingPart::HealthCheck && action.item.facet == Facet::Exec {
+            let by = action.item.get(ItemField::By);
             if by == b"init" {
-                deed.item = deed.item.with(ItemField::By, HEALTH_CHECK);
+                action.item = action.item.with(ItemField::By, HEALTH_CHECK);
             }
         }
         let why = flagged
@@ -238,14 +240,14 @@ fn take(
             .or(foreign.then_some("its program is not in the image"));
         match why {
             Some(why) => {
-                let item = super::general::fixed(&deed.item);
+                let item = super::general::fixed(&action.item);
                 if !learning.items.contains_key(&item) {
                     learning.hold(item, why);
                 }
             }
             None => {
                 let actor = process.map(|p| (p.pid, p.exec_seq));
-                learning.learn(deed, actor, event.ts);
+                learning.learn(action, actor, event.ts);
             }
         }
     }

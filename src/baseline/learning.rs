@@ -7,11 +7,11 @@ use std::time::Duration;
 use sha2::{Digest as _, Sha256};
 
 use super::coverage::counts;
-use super::deed::{self, Deed};
 use super::general::generalise;
 use super::item::{BaselineItem, Facet, LifePhase};
 use super::join::Join;
 use super::model::{Baseline, Facts, LearningSource, MOST_HELD, MOST_ITEMS};
+use super::observed_action::{self, ObservedAction};
 use super::subject::repository;
 use crate::event::{Bytes, ContainerId, ContainerInfo, Timestamp};
 use crate::state::{Container, ProcessEntry, State};
@@ -210,8 +210,13 @@ impl Learning {
         }
     }
 
-    pub(super) fn learn(&mut self, deed: Deed, actor: Option<(u32, u64)>, at: Timestamp) {
-        let Deed { item, how, uid } = deed;
+    pub(super) fn learn(
+        &mut self,
+        action: ObservedAction,
+        actor: Option<(u32, u64)>,
+        at: Timestamp,
+    ) {
+        let ObservedAction { item, how, uid } = action;
         let item = super::general::fixed(&item);
         if self.held.contains_key(&item) || self.too_large.contains(&item.facet) {
             return;
@@ -308,7 +313,7 @@ impl Learning {
 
     pub(super) fn adopt(&mut self, container: &Container, info: &ContainerInfo) {
         self.info = Arc::new(info.clone());
-        self.service = Bytes::new(deed::declared_service(container));
+        self.service = Bytes::new(observed_action::declared_service(container));
         let mounts = info.mounts.iter().map(|m| m.destination.clone());
         self.mounts.extend(mounts.filter(|m| m.len() > 1));
     }
@@ -324,7 +329,7 @@ impl Learning {
             ..Baseline::default()
         };
         if self.service.is_empty() {
-            baseline.command = Bytes::from(deed::command(&self.info.command));
+            baseline.command = Bytes::from(observed_action::command(&self.info.command));
         }
         if !self.info.image_digest.is_empty() {
             baseline.digests.insert(self.info.image_digest.clone());

@@ -3,7 +3,6 @@
 //! Pure: no clock and no I/O. The same stream gives the same file, byte for byte.
 
 mod coverage;
-mod deed;
 mod destinations;
 mod diff;
 mod general;
@@ -14,6 +13,7 @@ mod learning;
 mod matcher;
 mod merge;
 mod model;
+mod observed_action;
 mod path_tree;
 mod pattern;
 mod read;
@@ -21,7 +21,6 @@ mod subject;
 mod write;
 
 pub use coverage::{READY, Readiness, readiness};
-pub use deed::{Deed, Deeds, Doer, deeds, doer, is_of_image, process};
 pub use destinations::{covers, is_private};
 pub use diff::{Diff, diff};
 pub use general::generalise;
@@ -32,6 +31,10 @@ pub use matcher::Matcher;
 pub use merge::{MergeError, different_settings, merge};
 pub use model::{
     Baseline, BaselineState, Facts, LearningSource, MOST_ITEMS, MOST_SOURCES, Samples,
+};
+pub use observed_action::{
+    ActingPart, ObservedAction, ObservedActions, acting_part, is_of_image, observed_actions,
+    process,
 };
 pub use pattern::{fixed_path, literal};
 pub use read::{BaselineError, parse};

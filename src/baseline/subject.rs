@@ -1,6 +1,6 @@
 //! The identity of a baseline: the image, and the service or command of a container.
 
-use super::deed;
+use super::observed_action;
 use crate::event::Bytes;
 use crate::state::Container;
 
@@ -11,9 +11,9 @@ pub const HEALTH_CHECK: &[u8] = b"health check";
 /// one image.
 #[must_use]
 pub fn container_command(container: &Container) -> (Bytes, Bytes) {
-    let service = deed::declared_service(container);
+    let service = observed_action::declared_service(container);
     let command = if service.is_empty() {
-        deed::command(&container.info.command)
+        observed_action::command(&container.info.command)
     } else {
         Vec::new()
     };

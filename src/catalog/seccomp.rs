@@ -151,7 +151,7 @@ const FAMILIES: &[&str] = &[
     "pidfd_open pidfd_send_signal",
 ];
 
-/// Calls that every program may make, or that may block for ever, so that their end was never seen.
+/// Calls that every program may make, or that may block forever, so that their end is not seen.
 const ALWAYS: &str = "\
      rseq set_robust_list get_robust_list set_tid_address getrandom prlimit64 close_range \
      membarrier arch_prctl restart_syscall rt_sigreturn exit exit_group rt_sigsuspend pause \

@@ -19,7 +19,7 @@ const REMEMBERED: usize = 32;
 ///
 /// Shows the file that hullwatch record writes, from its beginning up to now. Leaving, or losing
 /// the terminal, ends only the screen; attaching again returns to the same view, filters and
-/// moment. With FILE it needs no privilege but to read that file.
+/// moment. With FILE it needs only permission to read that file.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// The file of the running recording, or the directory of record --ring [default: the only one]

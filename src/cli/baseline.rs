@@ -192,7 +192,7 @@ fn list(directory: Option<&Path>, out: &mut impl Write) -> Result<(), CliError> 
     let directory = match directory {
         Some(directory) => directory.to_owned(),
         None => user_files::standard("baselines")
-            .ok_or_else(|| CliError::expected("no home directory is known"))?,
+            .ok_or_else(|| CliError::expected("the home directory is unknown"))?,
     };
     for path in files(&directory)? {
         write!(out, "{}: ", path.display())?;

@@ -1,5 +1,5 @@
-//! `hullwatch completions`: the script that makes a shell ask this program for completions, and the
-//! answers that only this host can give.
+//! `hullwatch completions`: the script by which a shell queries this program for completions, and
+//! the answers that depend on this host.
 
 use std::ffi::OsStr;
 use std::io::Write as _;
@@ -16,13 +16,13 @@ use crate::detect::rules::catalogue;
 /// The shell's question arrives in this environment variable.
 const VARIABLE: &str = "HULLWATCH_COMPLETE";
 
-/// More names than anybody looks through.
+/// Maximum number of completed names.
 const MAX_NAMES: usize = 500;
 
 /// Print a completion script for a shell
 ///
-/// The script asks this program for commands, options, files, rules and, for root, the names of
-/// containers. For example: hullwatch completions bash > /etc/bash_completion.d/hullwatch
+/// The script gets from this program the commands, options, files, rules and, for root, the names
+/// of containers. For example: hullwatch completions bash > /etc/bash_completion.d/hullwatch
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// Which shell
@@ -41,7 +41,7 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, CliError> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Answers a shell that asks for completions; true when one did.
+/// Answers a shell's query for completions; true if there was one.
 pub(super) fn answer(command: fn() -> clap::Command) -> Result<bool, clap::Error> {
     if std::env::var_os(VARIABLE).is_none_or(|shell| shell.is_empty() || shell == OsStr::new("0")) {
         return Ok(false);

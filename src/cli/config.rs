@@ -39,8 +39,8 @@ impl ScreenArgs {
     /// The configuration of the named file, or of the standard one where that exists.
     ///
     /// # Errors
-    /// When the file cannot be read, is no configuration, or is somebody else's: with file, line
-    /// and cause.
+    /// When the file cannot be read, is not a valid configuration, or belongs to another user: with
+    /// file, line and cause.
     pub(super) fn load(&self) -> Result<Config, CliError> {
         let folder = ConfigFolder::standard();
         let mut config = match &self.config {
@@ -52,13 +52,16 @@ impl ScreenArgs {
         if let Some(after) = self.panic_after {
             std::thread::spawn(move || {
                 std::thread::sleep(after);
-                panic!("as --panic-after asked");
+                panic!("as requested by --panic-after");
             });
         }
         let depth = Depth::promised(|name| std::env::var(name).ok());
         let set = std::env::var("HULLWATCH_THEME").ok();
-        let asked = [self.theme.clone(), set, config.theme.clone()];
-        let name = asked.into_iter().flatten().find(|name| !name.is_empty());
+        let requested = [self.theme.clone(), set, config.theme.clone()];
+        let name = requested
+            .into_iter()
+            .flatten()
+            .find(|name| !name.is_empty());
         let name = name.unwrap_or_else(|| Chosen::suited(depth).to_owned());
         config.look = Chosen::new(folder.themes(), &name, depth)
             .map_err(|error| CliError::expected(error.to_string()))?;

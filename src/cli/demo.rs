@@ -13,7 +13,7 @@ static RECORDING: &[u8] = include_bytes!("../../demo/break-in.jsonl.zst");
 
 /// Replay a recorded attack that comes with the program
 ///
-/// Shows how the web server of a shop is broken into by a web request: web shell, reverse shell,
+/// Shows an intrusion into the web server of a shop by a web request: web shell, reverse shell,
 /// miner, cron job, scan. Opens at the incident with a guide. Needs neither root nor Docker.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -29,7 +29,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> Result<ExitCode, CliError> {
-    if args.output.nothing_asked() && terminal::there() {
+    if args.output.no_output_selected() && terminal::there() {
         let player = Player::from_memory("demo", RECORDING)?;
         return match args.play {
             true => terminal::replay(player, ReplayFrom::Beginning, &args.screen),

@@ -171,7 +171,7 @@ fn text(diff: &Diff, out: &mut impl Write) -> Result<(), CliError> {
     for (item, _) in &diff.gone {
         writeln!(out, "- {:<10} {item}", item.facet)?;
     }
-    // What else a program of another version does is the same.
+    // Otherwise a program of another version does the same.
     for (before, after) in programs(diff) {
         writeln!(
             out,

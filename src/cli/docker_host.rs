@@ -1,4 +1,4 @@
-//! Which Docker engine is asked: as the docker command chooses it, for the user who calls.
+//! Which Docker engine is queried: the one that the docker command would use for the calling user.
 
 use std::env;
 use std::io::ErrorKind;
@@ -142,7 +142,7 @@ fn choose(
 
 /// The address in a context's file.
 fn endpoint(folder: Option<&Path>, name: &str) -> Result<String, String> {
-    let folder = folder.ok_or("no home directory is known")?;
+    let folder = folder.ok_or("the home directory is unknown")?;
     let digest = hex(&Sha256::digest(name.as_bytes()));
     let path = folder.join("contexts/meta").join(digest).join("meta.json");
     let text = user_files::read(&path).map_err(|error| match error.kind() {

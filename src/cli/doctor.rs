@@ -20,7 +20,7 @@ use crate::recording::{self, cgroup_mode};
 use crate::system::Protection;
 
 /// No Docker engine is installed.
-const NO_SOCKET: &str = "no Docker socket is on this host";
+const NO_SOCKET: &str = "this host has no Docker socket";
 
 /// Check whether this host is supported; say how to fix what is not
 ///
@@ -38,7 +38,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "URL", value_parser = super::docker_host::address)]
     docker_host: Option<String>,
 
-    /// Ask only the containerd at this socket (repeatable) [default: each that is found]
+    /// Query only the containerd at this socket (repeatable) [default: all that are found]
     #[arg(long, value_name = "URL")]
     runtime_endpoint: Vec<String>,
 }
@@ -74,7 +74,7 @@ struct CapabilityState {
     purpose: &'static str,
 }
 
-/// What the kernel took, tried by loading it.
+/// The restrictions that the kernel accepted, tried by loading them.
 #[derive(Debug, Default, Serialize)]
 struct ProbeDiagnosis {
     attached: Vec<String>,
@@ -134,7 +134,7 @@ fn diagnose(args: &Args) -> Diagnosis {
     for needed in lacking.iter().filter(|n| !n.required) {
         blind.push(Blindness {
             what: needed.purpose.to_owned(),
-            why: format!("{} is not held", needed.name),
+            why: format!("{} is missing", needed.name),
         });
     }
     if let Some(problem) = crate::system::unseen_containers() {
@@ -182,8 +182,8 @@ fn diagnose(args: &Args) -> Diagnosis {
     } else {
         None
     };
-    let untold = selftest.iter().flat_map(|outcome| &outcome.facts);
-    blind.extend(untold.filter(|fact| !fact.arrived).map(|fact| Blindness {
+    let facts = selftest.iter().flat_map(|outcome| &outcome.facts);
+    blind.extend(facts.filter(|fact| !fact.arrived).map(|fact| Blindness {
         what: fact.fact.to_owned(),
         why: "it was not captured in the test container".to_owned(),
     }));
@@ -195,7 +195,7 @@ fn diagnose(args: &Args) -> Diagnosis {
         what: format!("facts that need {field}"),
         why: "this kernel has no such field".to_owned(),
     }));
-    // Files tell the rest where no engine is there to be asked.
+    // Without an engine, files have the facts.
     let engine_is_missed = runtimes.is_empty()
         || engine.error != NO_SOCKET
         || runtimes.iter().any(|r| !r.nameless.is_empty());
@@ -240,7 +240,7 @@ fn diagnose(args: &Args) -> Diagnosis {
     }
 }
 
-/// Loads and attaches everything once, and lets it go again.
+/// Loads and attaches everything once, then detaches it.
 fn probes() -> ProbeDiagnosis {
     match Probe::load(&ProbeConfig::default()) {
         Ok(probe) => {
@@ -268,7 +268,7 @@ fn probes() -> ProbeDiagnosis {
     }
 }
 
-/// Asks the engine who it is, for at most three seconds, the way watching does.
+/// Queries the engine's identity, for at most three seconds, as watching does.
 fn engine(option: Option<&str>) -> EngineDiagnosis {
     let docker_host = match docker_host::resolve(option) {
         Ok(host) => host,

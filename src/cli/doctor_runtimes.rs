@@ -27,7 +27,7 @@ pub(super) struct RuntimeDiagnosis {
 }
 
 impl RuntimeDiagnosis {
-    /// Its lines; each is good or not, and says about what and what.
+    /// Its lines: whether each is good, its subject and its text.
     pub(super) fn lines(&self, line: &mut dyn FnMut(bool, &str, String)) {
         let name = match self.runtime {
             Runtime::Docker => "Docker",

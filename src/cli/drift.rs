@@ -100,7 +100,7 @@ fn running(info: &ContainerInfo) -> bool {
     info.init_pid != 0
 }
 
-/// The containers asked for, in their order.
+/// The requested containers, in their order.
 fn choose(args: &Args, known: Vec<ListedContainer>) -> Result<Vec<ListedContainer>, CliError> {
     if args.container.is_empty() {
         return Ok(known
@@ -110,8 +110,8 @@ fn choose(args: &Args, known: Vec<ListedContainer>) -> Result<Vec<ListedContaine
     }
     let mut chosen: Vec<ListedContainer> = Vec::new();
     let all = known.iter().map(|k| (&k.id, &k.info));
-    for asked in &args.container {
-        let found = ContainerSelector::new(asked).resolve(all.clone());
+    for requested in &args.container {
+        let found = ContainerSelector::new(requested).resolve(all.clone());
         for id in found.map_err(|e| CliError::expected(e.to_string()))? {
             if let Some(one) = known.iter().find(|k| k.id == id)
                 && chosen.iter().all(|c| c.id != id)
@@ -192,8 +192,8 @@ impl Work<'_> {
         let scanned = self.scanner.scan(&known.info, &progress, &mut take);
         let scanned = scanned.or_else(|why| {
             // Another runtime's container is unknown to the Docker engine.
-            let asked = self.inventory.asks_docker() && known.info.runtime == Runtime::Docker;
-            let changes = if !asked {
+            let requested = self.inventory.asks_docker() && known.info.runtime == Runtime::Docker;
+            let changes = if !requested {
                 return Err(why);
             } else {
                 self.inventory.changes(&known.id)
@@ -329,7 +329,7 @@ fn text_diff(out: &mut dyn Write, known: &ListedContainer, entry: &Differing) ->
             }
             Ok(())
         }
-        // That data is no text needs no word.
+        // For data that is not text there is no message.
         Err(_) if entry.class == FileClass::Data => Ok(()),
         Err(why) => writeln!(
             out,
@@ -458,7 +458,7 @@ impl Drop for ProgressLine {
         self.done.store(true, Ordering::Relaxed);
         if let Some(thread) = self.thread.take() {
             thread.thread().unpark();
-            // It cannot fail; if it did, there is nothing to take back.
+            // It cannot fail; if it did, there is nothing to undo.
             let _ = thread.join();
         }
     }

@@ -1,4 +1,4 @@
-//! `hullwatch harden`: advice how to take away what a container does not need.
+//! `hullwatch harden`: suggests settings that remove unneeded rights of a container.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -30,8 +30,8 @@ pub(super) struct Args {
     #[arg(long, value_enum)]
     format: Option<HardenFormat>,
 
-    /// A seccomp profile of the container's own instead of the engine's default: what it was seen to
-    /// call (learn --syscalls), never more than the default allows
+    /// A custom seccomp profile instead of the engine's default: the calls that were observed
+    /// (learn --syscalls), never more than the default allows
     #[arg(long)]
     seccomp: bool,
 

@@ -1,4 +1,4 @@
-//! `hullwatch keys`: what the keys do, as they are really bound.
+//! `hullwatch keys`: lists the key bindings in force.
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -11,7 +11,7 @@ use crate::tui::{ACTIONS, ActionGroup, ActionScope, Entry};
 
 /// List the key bindings, including those of the configuration
 ///
-/// The names are those to use in [keys] of the configuration and behind ":" on the screen.
+/// The names are those to use in [keys] of the configuration and after ":" on the screen.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     #[command(flatten)]

@@ -160,7 +160,7 @@ fn from_host(args: &Args) -> Result<Learner, CliError> {
         true => docker_host::resolve(args.live.runtimes.docker_host.as_deref())?,
         false => None,
     };
-    // Restarts asked for, by name.
+    // Requested restarts, by name.
     let mut restarted = vec![0; args.names.len()];
     let deadline = args.time.map(|time| Instant::now() + time);
     let mut looked = Instant::now();
@@ -176,10 +176,10 @@ fn from_host(args: &Args) -> Result<Learner, CliError> {
             .iter()
             .map(|name| of_name(&shared.lock(), name).unwrap_or_default())
             .collect();
-        for ((name, found), asked) in args.names.iter().zip(&baselines).zip(&mut restarted) {
-            let due = args.restart && !found.is_empty() && *asked < RESTARTS;
-            if due && starts(found) >= *asked {
-                *asked += 1;
+        for ((name, found), requested) in args.names.iter().zip(&baselines).zip(&mut restarted) {
+            let due = args.restart && !found.is_empty() && *requested < RESTARTS;
+            if due && starts(found) >= *requested {
+                *requested += 1;
                 print_message(format!("restarting {name}"));
                 restart(address.as_deref(), name).map_err(|e| CliError::expected(e.to_string()))?;
             }

@@ -1,4 +1,4 @@
-//! `hullwatch list`: what a view of the screen shows, printed once.
+//! `hullwatch list`: prints one view of the screen, once.
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -84,8 +84,7 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, CliError> {
     Ok(code)
 }
 
-/// The rows of a recording: what was found, of every run of hullwatch in it; what there is, of the
-/// last one.
+/// The rows of a recording: findings of every run of hullwatch in it, and objects of the last one.
 fn recorded(path: &Path, args: &Args) -> Result<(Vec<u8>, ExitCode), CliError> {
     let of_all = matches!(args.view, Pane::Incidents | Pane::Findings);
     let mut text: Result<Vec<u8>, CliError> = Ok(Vec::new());

@@ -27,12 +27,12 @@ pub struct LiveArgs {
     #[arg(long)]
     pub host: bool,
 
-    /// Also report the first use of each system call by each container, for a seccomp profile of
-    /// its own (harden --seccomp)
+    /// Also report the first use of each system call by each container, for a custom seccomp
+    /// profile (harden --seccomp)
     #[arg(long)]
     pub syscalls: bool,
 
-    /// Which engines are asked.
+    /// Which engines are queried.
     #[command(flatten)]
     pub runtimes: RuntimeArgs,
 
@@ -56,8 +56,8 @@ pub struct LiveArgs {
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub rescan: Option<Duration>,
 
-    /// Bytes that events, tables and queues may hold, from 16MiB to 1GiB; more is forgotten or dropped,
-    /// and counted [default: 128MiB]
+    /// Bytes that events, tables and queues may hold, from 16MiB to 1GiB; what exceeds it is
+    /// dropped and counted [default: 128MiB]
     #[arg(long, value_name = "SIZE")]
     pub memory: Option<MemoryBudget>,
 }
@@ -171,7 +171,7 @@ impl EngineReporter {
     }
 }
 
-/// Reports on stderr that somebody set the wall clock.
+/// Reports on stderr that the wall clock was set.
 #[derive(Debug, Default)]
 pub(super) struct ClockReporter {
     /// By how much, as last reported.
@@ -179,7 +179,7 @@ pub(super) struct ClockReporter {
 }
 
 impl ClockReporter {
-    /// Reports a changed distance between the wall clock and the session's times.
+    /// Reports a changed distance between the wall clock and the stream's times.
     pub(super) fn look(&mut self, live: &Live) {
         let step = live.core().lock().state.clock_set();
         if step == self.reported {
@@ -199,14 +199,14 @@ impl ClockReporter {
 /// Reports on stderr the system calls that this program makes and is not known to need.
 #[derive(Debug, Default)]
 pub(super) struct CallReporter {
-    told: BTreeSet<&'static str>,
+    reported: BTreeSet<&'static str>,
 }
 
 impl CallReporter {
     /// Reports each such call once.
     pub(super) fn look(&mut self, live: &Live) {
         for (call, count) in live.logged_calls() {
-            if self.told.insert(call) {
+            if self.reported.insert(call) {
                 print_message(format!(
                     "this program made the system call {call}, which it is not known to need ({count} \
                      so far); the kernel logged it: please report this"
@@ -266,7 +266,7 @@ impl Tap for PolicyReporter {
     }
 }
 
-/// What only a screen needs of a watch.
+/// Options of a watch that only a screen needs.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Watching {
     /// Size in bytes of the history kept in memory.
@@ -348,7 +348,7 @@ pub(super) fn stop(live: Live) -> Result<(), CliError> {
         (None, Some(Ok(summary))) => {
             if summary.foreign > 0 {
                 print_message(format!(
-                    "{}: others wrote into it {} times; what they wrote was cut off",
+                    "{}: other processes wrote into it {} times; their bytes were cut off",
                     summary.path.display(),
                     summary.foreign
                 ));

@@ -1,4 +1,4 @@
-//! The program's log for bug reports: off unless HULLWATCH_LOG asks for it.
+//! The program's log for bug reports: off unless HULLWATCH_LOG is set.
 //!
 //! Values in it may come from containers: every line is escaped before it is written.
 
@@ -20,23 +20,25 @@ const FILTER: &str = "HULLWATCH_LOG";
 /// The file to append to.
 const FILE: &str = "HULLWATCH_LOG_FILE";
 
-/// Starts logging if the environment asks for it. `screen`: the command draws on the terminal, so
-/// that without a file named the log goes to one in the state directory instead of stderr.
+/// Starts logging if the environment variable is set. `screen`: the command draws on the terminal,
+/// so that without a file named the log goes to one in the state directory instead of stderr.
 ///
 /// # Errors
 /// When the filter cannot be read, or the file cannot be opened.
 pub(super) fn start(screen: bool) -> Result<(), CliError> {
-    let asked = |name| std::env::var(name).ok().filter(|text| !text.is_empty());
-    let Some(filter) = asked(FILTER) else {
+    let requested = |name| std::env::var(name).ok().filter(|text| !text.is_empty());
+    let Some(filter) = requested(FILTER) else {
         return Ok(());
     };
     let filter = EnvFilter::try_new(&filter)
         .map_err(|error| CliError::expected(format!("{FILTER}: {error}")))?;
-    let target = match asked(FILE).map(PathBuf::from) {
+    let target = match requested(FILE).map(PathBuf::from) {
         Some(path) => LogTarget::File(open(&path)?),
         None if screen => {
             let folder = user_files::state_folder().ok_or_else(|| {
-                CliError::expected(format!("no home directory is known: name a file in {FILE}"))
+                CliError::expected(format!(
+                    "the home directory is unknown: name a file in {FILE}"
+                ))
             })?;
             LogTarget::File(open(&folder.join("hullwatch.log"))?)
         }

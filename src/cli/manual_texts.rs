@@ -1,12 +1,12 @@
-//! Texts of the manual pages beside the options: examples, exit status, files, environment.
+//! Texts of the manual pages besides the options: examples, exit codes, files, environment.
 
 /// A command line of an example.
 pub(super) struct Example {
     /// The command it belongs to, as words.
     pub(super) command: &'static str,
-    /// What to type.
+    /// The command line.
     pub(super) line: &'static str,
-    /// What it does.
+    /// Its effect.
     pub(super) meaning: &'static str,
 }
 

@@ -191,8 +191,8 @@ impl Cli {
     fn draws(&self) -> bool {
         let screen = match &self.command {
             None | Some(CliCommand::Attach(_)) => true,
-            Some(CliCommand::Replay(args)) => args.output.nothing_asked(),
-            Some(CliCommand::Demo(args)) => args.output.nothing_asked(),
+            Some(CliCommand::Replay(args)) => args.output.no_output_selected(),
+            Some(CliCommand::Demo(args)) => args.output.no_output_selected(),
             Some(_) => false,
         };
         screen && terminal::there()

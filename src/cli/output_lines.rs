@@ -1,4 +1,4 @@
-//! The events and findings that a person asked for, as JSON lines.
+//! The requested events and findings, as JSON lines.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -15,7 +15,7 @@ use crate::recording::finding_line;
 /// Events kept for one container whose name and image are not known yet.
 const HELD: usize = 1024;
 
-/// Whether a container is one of those asked for.
+/// Whether a container is a requested one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Selected {
     Yes,
@@ -24,24 +24,24 @@ enum Selected {
     Later,
 }
 
-/// Turns events and the findings after them into the lines asked for.
+/// Turns events and the findings after them into the requested lines.
 #[derive(Debug)]
 pub(super) struct OutputLines {
     what: LineTypes,
     selection: Selection,
-    /// Lines of containers that may turn out to be asked for.
+    /// Lines of containers that may turn out to be requested.
     held: BTreeMap<ContainerId, VecDeque<Vec<u8>>>,
     /// Lines that could not be held.
     pub(super) unheld: u64,
     /// Findings as last printed, in the engine's order.
     printed: Vec<Arc<Finding>>,
-    /// Findings that were asked for and are not silenced.
+    /// Requested findings that are not silenced.
     open: BTreeSet<usize>,
-    /// The same of containers of which it is not known yet whether they were asked for.
+    /// The same of containers that may turn out to be requested.
     perhaps: BTreeSet<usize>,
-    /// Lost events, of the containers asked for and of no known one.
+    /// Lost events of requested containers and of unknown ones.
     lost: u64,
-    /// Those asked for that were there.
+    /// Requested containers that existed.
     met: BTreeSet<String>,
 }
 
@@ -60,7 +60,7 @@ impl OutputLines {
         }
     }
 
-    /// Takes an event that `core` has applied; hands each line, with its newline, to `out`.
+    /// Takes an event that `core` has applied; passes each line, with its newline, to `out`.
     pub(super) fn event(&mut self, event: &Event, core: &Core, out: &mut dyn FnMut(Vec<u8>)) {
         if matches!(event.kind, Kind::Container(_))
             && let Some(id) = &event.container
@@ -93,7 +93,7 @@ impl OutputLines {
         self.findings(from, core, out);
     }
 
-    /// Notes lost events; among findings they have a line, whatever types were asked for.
+    /// Notes lost events; among findings they have a line, whatever types were requested.
     fn losses(&mut self, event: &Event, core: &Core, out: &mut dyn FnMut(Vec<u8>)) {
         let Kind::Lost(lost) = &event.kind else {
             return;
@@ -113,12 +113,12 @@ impl OutputLines {
         }
     }
 
-    /// Number of lost events that may have belonged to the containers asked for.
+    /// Number of lost events that may belong to the requested containers.
     pub(super) fn lost(&self) -> u64 {
         self.lost
     }
 
-    /// A finding that was asked for was seen, and is not silenced.
+    /// A requested finding was seen and is not silenced.
     pub(super) fn found(&self) -> bool {
         !self.open.is_empty()
     }
@@ -135,7 +135,7 @@ impl OutputLines {
         }
     }
 
-    /// Whether a finding is severe enough and of a container that may be asked for.
+    /// Whether a finding is severe enough and of a container that may be requested.
     pub(super) fn wants(&self, finding: &Finding, core: &Core) -> bool {
         finding.severity >= self.selection.min_severity
             && match &finding.container {
@@ -144,7 +144,7 @@ impl OutputLines {
             }
     }
 
-    /// Whether a finding is severe enough and of a container that was asked for.
+    /// Whether a finding is severe enough and of a requested container.
     pub(super) fn is_selected(&self, finding: &Finding, core: &Core) -> bool {
         finding.severity >= self.selection.min_severity
             && match &finding.container {
@@ -153,7 +153,7 @@ impl OutputLines {
             }
     }
 
-    /// Notes which of the containers asked for an event shows to be there.
+    /// Notes the requested containers that an event shows to exist.
     pub(super) fn look(&mut self, event: &Event, core: &Core) {
         if !matches!(event.kind, Kind::Container(_)) {
             return;
@@ -169,7 +169,7 @@ impl OutputLines {
         }
     }
 
-    /// Why containers that were asked for were never there.
+    /// Why requested containers never existed.
     pub(super) fn never_selected(&self, core: &Core) -> Vec<SelectError> {
         let wanted = self.selection.container.iter();
         wanted
@@ -234,7 +234,7 @@ impl OutputLines {
         }
     }
 
-    /// A line as it may be printed: safe for a terminal, and without secrets if so asked.
+    /// A line as it may be printed: safe for a terminal, and without secrets if requested.
     pub(super) fn printable(&self, line: Vec<u8>) -> Vec<u8> {
         let line = if self.selection.mask {
             masked(&line)
@@ -265,7 +265,7 @@ impl OutputLines {
         }
     }
 
-    /// Why containers that were asked for are not selected now, each with what is known instead.
+    /// Why requested containers are not selected now, each with the known alternatives.
     pub(super) fn unselected(&self, core: &Core) -> Vec<SelectError> {
         let wanted = self.selection.container.iter();
         wanted
@@ -284,7 +284,7 @@ fn masked(line: &[u8]) -> Vec<u8> {
     masked
 }
 
-/// The line with its container's name beside the id, as far as the name is known by now.
+/// The line with its container's name in addition to the id, if the name is known by now.
 pub(super) fn named(mut line: Vec<u8>, id: &ContainerId, core: &Core) -> Vec<u8> {
     let container = core.state.containers.get(id);
     let name = container.map(|container| &container.info.name);
@@ -343,7 +343,7 @@ mod tests {
     }
 
     #[test]
-    fn masked_lines_hold_no_secret_and_are_otherwise_the_same() {
+    fn masked_lines_have_no_secret_and_are_otherwise_equal() {
         let argv = ["mysql", "--password", "hunter2", "-h", "db"].map(|a| a.as_bytes().into());
         let exec = event(
             'a',

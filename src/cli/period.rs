@@ -1,8 +1,8 @@
-//! Reads what was recorded from one moment to another, from a file or from the segments of a ring.
+//! Reads a period of a recording, from a file or from the segments of a ring.
 //!
-//! The segments of one run of hullwatch are one stream: each begins with what was there, which a
-//! core that comes from the segment before knows already. A run that ended, and the next one that
-//! began later, are two streams, each with a core of its own.
+//! The segments of one run of hullwatch are one stream: each begins with the existing objects,
+//! which a core that continues from the previous segment knows already. A run that ended and a
+//! later one are two streams, each with a core of its own.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -29,7 +29,7 @@ pub(super) struct Period {
 }
 
 impl Period {
-    /// Refuses a period of what is not recorded yet, or one that ends before it begins.
+    /// Refuses a period that is not recorded yet, or that ends before it begins.
     pub(super) fn check(&self, recorded: bool) -> Result<(), CliError> {
         if !recorded && *self != Self::default() {
             return Err(CliError::expected(
@@ -66,7 +66,7 @@ impl Period {
     }
 }
 
-/// What a reader of a period is handed, in order.
+/// The elements of a period for its reader, in order.
 pub(super) enum Played<'a> {
     /// A run of hullwatch begins, with these settings.
     Begun(&'a Settings),
@@ -90,7 +90,7 @@ struct RecordedRun {
     until: Timestamp,
 }
 
-/// Applies events to the run they belong to, and hands them on.
+/// Applies events to the run they belong to, and passes them on.
 struct Playback<V> {
     period: Period,
     run: Option<RecordedRun>,
@@ -181,7 +181,7 @@ impl<V: FnMut(Played<'_>)> Playback<V> {
     }
 }
 
-/// Whether an event only repeats, at the beginning of a segment, what was there already.
+/// Whether an event at the beginning of a segment only repeats known objects.
 fn repeats(event: &Event, header: &Header) -> bool {
     let kind = matches!(
         event.kind,
@@ -195,7 +195,7 @@ fn repeats(event: &Event, header: &Header) -> bool {
     kind && event.ts == header.started
 }
 
-/// Plays a period of a recording or ring. Damage, and where runs are apart, is reported on stderr;
+/// Plays a period of a recording or ring. Damage and gaps between runs are reported on stderr;
 /// the exit code is 2 when something could not be read.
 pub(super) fn play(
     path: &Path,
@@ -211,7 +211,7 @@ pub(super) fn play(
     for file in period.files(path)? {
         match RecordingReader::open(&file) {
             Ok(reader) => sound &= playback.file(reader)?,
-            // The other segments of a ring are of use all the same.
+            // The other segments of a ring can still be used.
             Err(error) if path.is_dir() => {
                 print_message(error);
                 sound = false;

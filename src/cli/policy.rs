@@ -1,4 +1,4 @@
-//! `hullwatch policy`: writes a policy file to begin with, and checks one.
+//! `hullwatch policy`: writes a starter policy file, and checks one.
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use super::{CliError, starter_file};
 use crate::detect::{Policy, PolicyRead};
 use crate::user_files;
 
-/// Write a policy file to begin with, or check one
+/// Write a starter policy file, or check one
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     #[command(subcommand)]

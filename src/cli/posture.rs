@@ -1,4 +1,4 @@
-//! `hullwatch posture`: what containers may do, beside what they were seen to do.
+//! `hullwatch posture`: what containers may do, compared with their observed actions.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -17,8 +17,9 @@ use crate::posture::{CheckResult, Neighbour, PostureOutcome, posture, segmentati
 
 /// Check what containers may do
 ///
-/// Compares how each container was started with what its service was seen to use of it: rights,
-/// namespaces, mounts, ports, limits. The checks have their numbers of the CIS Docker Benchmark.
+/// Compares the settings with which each container was started with what its service was seen to
+/// use: rights, namespaces, mounts, ports, limits. The checks have their numbers of the CIS Docker
+/// Benchmark.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// Containers: a name, an id or its beginning, a pod, or image:NAME [default: all]

@@ -5,7 +5,7 @@
 pub(super) struct NeededCapability {
     pub(super) name: &'static str,
     pub(super) bit: u32,
-    /// What is impossible without it.
+    /// The purpose that needs it.
     pub(super) purpose: &'static str,
     /// Nothing can be watched without it.
     pub(super) required: bool,

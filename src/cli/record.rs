@@ -1,4 +1,4 @@
-//! `hullwatch record`: everything containers do, into a file.
+//! `hullwatch record`: records all events into a file.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -18,8 +18,8 @@ use crate::user_files::{self, Creation};
 /// Record what containers on this host do
 ///
 /// Never overwrites a file. Ends with Ctrl-C, after --duration, or, when detached, with hullwatch
-/// stop. With --ring it records the last hours for as long as it runs, into segments that are
-/// recordings of their own; the oldest are removed.
+/// stop. With --ring it records the last hours for as long as it runs, into segments, each a
+/// complete recording; the oldest are removed.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// The file to create; a name ending in .zst is compressed

@@ -17,7 +17,7 @@ use crate::machine::Machine;
 use crate::recording::ring::{RingLimits, segment_path, segments};
 use crate::{system, user_files};
 
-/// Between two looks at sizes and ages.
+/// Interval of the checks of sizes and ages.
 const INTERVAL: Duration = Duration::from_secs(5);
 /// How long a predecessor that was killed may hold the ring: the kernel detaches its programs
 /// first.
@@ -36,7 +36,7 @@ pub(super) struct RingArgs {
     #[arg(long, value_name = "TIME", default_value = "24h", value_parser = live::duration, requires = "directory")]
     keep: Duration,
 
-    /// Most bytes that the segments may use
+    /// Maximum number of bytes that the segments may use
     #[arg(
         long,
         value_name = "SIZE",
@@ -54,7 +54,8 @@ pub(super) struct RingArgs {
     )]
     min_free: ByteSize,
 
-    /// Begin another segment after this time, or when one has an eighth of --max-size
+    /// Begin another segment after this time, or when the current one reaches an eighth of
+    /// --max-size
     #[arg(long, value_name = "TIME", default_value = "10m", value_parser = live::duration, requires = "directory")]
     segment: Duration,
 
@@ -72,7 +73,7 @@ struct RingRecorder<'a> {
     live: Live,
     current: PathBuf,
     begun: Instant,
-    /// Findings that were looked at for pinning.
+    /// Findings that were examined for pinning.
     seen: usize,
     exceeded: bool,
 }
@@ -175,8 +176,8 @@ impl RingRecorder<'_> {
         Ok(())
     }
 
-    /// Pins the current segment, and the one before it, when a finding since the last look asks for
-    /// it.
+    /// Pins the current segment, and the one before it, when a finding since the last check
+    /// requires it.
     fn pin_findings(&mut self) -> Result<(), String> {
         let Some(lowest) = self.pin else {
             return Ok(());

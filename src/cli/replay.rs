@@ -56,13 +56,13 @@ pub(super) struct Output {
 
 impl Output {
     /// True when no output was requested, so that the screen opens on a terminal.
-    pub(super) fn nothing_asked(&self) -> bool {
+    pub(super) fn no_output_selected(&self) -> bool {
         !self.findings && self.events.is_none()
     }
 }
 
 pub(super) fn run(args: &Args) -> Result<ExitCode, CliError> {
-    let screen = args.output.nothing_asked() && terminal::there();
+    let screen = args.output.no_output_selected() && terminal::there();
     if args.file.is_dir() {
         if screen || args.at.is_some() {
             let segment = ring::segment(&args.file, args.at)?;
@@ -99,7 +99,7 @@ fn show_all(directory: &Path, output: &Output) -> Result<ExitCode, CliError> {
     for segment in ring::all(directory)? {
         let code = match RecordingReader::open(&segment.path) {
             Ok(reader) => show(reader, output, true)?,
-            // The others are of use all the same.
+            // The others can still be used.
             Err(error) => {
                 print_message(error);
                 ExitCode::from(2)
@@ -158,7 +158,7 @@ fn print(
                 RecordingPiece::Finding(line) => {
                     comparison.recorded(&line, core.detector.findings())
                 }
-                // The report says it.
+                // The report has it.
                 RecordingPiece::Gap { .. } => {}
             }
         }

@@ -16,8 +16,8 @@ use crate::report::{Context, IncidentReport, ReportFormat, render, report};
 /// Report incidents: what happened, how the intruder got in, what runs, what changed
 ///
 /// Joins the findings of each container into incidents and describes the likeliest break-in first:
-/// since when, by which request, what was done in order of time, what still runs, whom it
-/// connected to, which files it made, what to check, and the command lines of the responses that fit.
+/// its start, the request, a timeline, running processes, peers, created files, what to check, and
+/// the command lines of the responses that fit.
 #[derive(Debug, clap::Args)]
 #[command(group = clap::ArgGroup::new("source").required(true).args(["file", "watch"]))]
 pub(super) struct Args {
@@ -82,7 +82,7 @@ struct Reports {
     source: String,
     incidents: Vec<IncidentReport>,
     context: Option<Context>,
-    /// A container that was asked for is there.
+    /// A requested container exists.
     selected: bool,
     /// Why it is not.
     unselected: Option<SelectError>,

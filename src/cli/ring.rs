@@ -20,7 +20,7 @@ pub(super) struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum RingCommand {
-    /// List the segments: since when, until when, size, state
+    /// List the segments: start, end, size, state
     List {
         /// The directory
         ring: PathBuf,
@@ -42,12 +42,12 @@ struct Moment {
 }
 
 pub(super) fn run(args: &Args) -> Result<ExitCode, CliError> {
-    let (asked, pin) = match &args.action {
+    let (requested, pin) = match &args.action {
         RingCommand::List { ring } => return list(ring),
-        RingCommand::Pin(asked) => (asked, true),
-        RingCommand::Release(asked) => (asked, false),
+        RingCommand::Pin(requested) => (requested, true),
+        RingCommand::Release(requested) => (requested, false),
     };
-    let segment = segment(&asked.ring, Some(asked.at))?;
+    let segment = segment(&requested.ring, Some(requested.at))?;
     let done = match pin {
         true => segment.pin(),
         false => segment.release(),

@@ -1,4 +1,4 @@
-//! `hullwatch rules`: what is flagged, why, and what to do about it.
+//! `hullwatch rules`: lists the rules, with what they flag, why, and what to do.
 
 use std::io::Write as _;
 use std::process::ExitCode;

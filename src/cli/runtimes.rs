@@ -1,4 +1,4 @@
-//! Which engines are asked: the options of every command that asks any.
+//! Which engines are queried: the options of every command that queries any.
 
 use std::path::PathBuf;
 
@@ -7,7 +7,7 @@ use clap::Args;
 use super::{CliError, docker_host};
 use crate::containers::{ContainerdChoice, EngineKind, RuntimeOptions, engine_kind};
 
-/// Engines to ask. The files of runtimes are read in any case.
+/// Engines to query. The files of runtimes are read in any case.
 #[derive(Debug, Clone, Default, Args)]
 pub struct RuntimeArgs {
     /// Address of the Docker engine, e.g. unix:///run/docker.sock [default: $DOCKER_HOST, else
@@ -15,7 +15,7 @@ pub struct RuntimeArgs {
     #[arg(long, value_name = "URL", value_parser = docker_host::address)]
     pub docker_host: Option<String>,
 
-    /// Query only this engine (repeatable) [default: docker and containerd where they are]
+    /// Query only this engine (repeatable) [default: docker and containerd where they exist]
     #[arg(long, value_name = "RUNTIME", value_enum)]
     pub runtime: Vec<RuntimeChoice>,
 
@@ -46,10 +46,10 @@ pub enum RuntimeChoice {
 }
 
 impl RuntimeArgs {
-    /// Which engines are to be asked.
+    /// The engines to query.
     ///
     /// # Errors
-    /// When an address is invalid, or nobody answers at one.
+    /// When an address is invalid, or no engine answers there.
     pub(super) fn options(&self) -> Result<RuntimeOptions, CliError> {
         if !self.runtime_endpoint.is_empty() {
             return self.at_endpoints();
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_chosen_engines_are_asked() {
+    fn only_the_chosen_engines_are_queried() {
         let containerd = args(&[RuntimeChoice::Containerd]).options().unwrap();
         assert!(!containerd.docker && containerd.containerd == ContainerdChoice::Found);
         for without in [
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn an_endpoint_where_nobody_answers_is_an_error_that_names_it() {
+    fn an_endpoint_without_an_answer_is_an_error_that_names_it() {
         let args = RuntimeArgs {
             runtime_endpoint: vec!["unix:///nonexistent/c.sock".to_owned()],
             ..RuntimeArgs::default()

@@ -1,4 +1,4 @@
-//! `hullwatch config`: writes a configuration of the screen to begin with, and checks one.
+//! `hullwatch config`: writes a starter configuration of the screen, and checks one.
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use super::{CliError, config, starter_file};
 
-/// Write a configuration of keys and screen to begin with, or check one
+/// Write a starter configuration of keys and screen, or check one
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     #[command(subcommand)]

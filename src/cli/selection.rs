@@ -1,4 +1,4 @@
-//! Which events and findings a person asks for: by container, severity and type.
+//! The selection of events and findings: by container, severity and type.
 
 use std::collections::BTreeSet;
 

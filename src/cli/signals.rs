@@ -12,10 +12,10 @@ use crate::collect::give_up_everything;
 
 /// For this long after the first signal further ones change nothing: a recording is being
 /// completed, and would be left without its end. After it a signal ends the program at once, as
-/// a reader of its output that has stopped may hold it up for ever.
+/// a reader of its output that has stopped may block it forever.
 const COMPLETION: Duration = Duration::from_secs(10);
 
-/// True once a signal asked the program to end.
+/// True once a signal requested the end of the program.
 #[derive(Debug, Clone)]
 pub(super) struct StopSignal(Arc<AtomicBool>);
 

@@ -24,10 +24,10 @@ const WEBHOOK: &str = "HULLWATCH_NOTIFY_WEBHOOK";
 /// Between two messages on stderr about losses of one sink.
 const INTERVAL: Duration = Duration::from_secs(10);
 
-/// A way to report, and its name.
+/// A receiver and its name.
 type Means = (String, Box<dyn Delivery>);
 
-/// Where incidents are reported: nowhere by default.
+/// The receivers of incidents: none by default.
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct SinkArgs {
     /// Report incidents of this severity or above, and again when they grow: by --notify-command,
@@ -48,7 +48,7 @@ pub(super) struct SinkArgs {
     #[arg(long, value_name = "FILE")]
     notify_webhook_file: Option<PathBuf>,
 
-    /// What the webhook takes
+    /// Format of the webhook's messages
     #[arg(long, value_enum, value_name = "FORMAT", default_value = "json")]
     notify_format: WebhookFormat,
 
@@ -60,8 +60,8 @@ pub(super) struct SinkArgs {
     #[arg(long)]
     notify_syslog: bool,
 
-    /// Report at most this many incidents a minute by each means; the others are counted, and their
-    /// number is reported with the next
+    /// Report at most this many incidents a minute to each receiver; the others are counted, and
+    /// their number is reported with the next
     #[arg(long, value_name = "NUMBER", default_value = "20", value_parser = clap::value_parser!(u32).range(1..))]
     notify_limit: u32,
 
@@ -88,17 +88,17 @@ pub(super) struct SinkArgs {
     #[arg(long, value_name = "ADDRESS")]
     metrics: Option<SocketAddr>,
 
-    /// Trust also the certificate authorities in this PEM file, beside the host's
+    /// Also trust the certificate authorities in this PEM file, besides the host's
     #[arg(long, value_name = "FILE")]
     ca_file: Option<PathBuf>,
 }
 
 impl SinkArgs {
-    /// Starts the sinks that are asked for. Call it before watching starts: a command needs rights
-    /// that are given up then.
+    /// Starts the requested sinks. Call it before watching starts: a command needs rights that are
+    /// dropped then.
     ///
     /// # Errors
-    /// When a file cannot be read or is wrong, or nobody is named to tell.
+    /// When a file cannot be read or is invalid, or there is no receiver.
     pub(super) fn start(&self) -> Result<Sinks, CliError> {
         let mut watcher = SinkWatcher::default();
         let host = rustix::system::uname()
@@ -143,7 +143,7 @@ impl SinkArgs {
         })
     }
 
-    /// The ways to report incidents.
+    /// The receivers of incidents.
     fn means(&self, host: &str) -> Result<Vec<Means>, CliError> {
         let mut means: Vec<Means> = Vec::new();
         if let Some(command) = &self.notify_command {
@@ -179,7 +179,7 @@ impl SinkArgs {
         Ok(means)
     }
 
-    /// What sends to the collector.
+    /// The sender to the collector.
     fn collector(&self, url: &str) -> Result<OtlpSink, CliError> {
         let wrong = |why: String| CliError::expected(format!("--otlp: {why}"));
         let headers = match &self.otlp_headers_file {
@@ -253,12 +253,12 @@ pub(super) struct Sinks {
     watcher: Arc<Mutex<SinkWatcher>>,
     board: SinkBoard,
     reporter: SinkReporter,
-    /// Answers from when watching begins.
+    /// The metrics server; it serves once watching begins.
     metrics: Option<MetricsServer>,
     counts: Option<Arc<EventCounts>>,
 }
 
-/// Hands each event to the sinks, and to another tap before.
+/// Passes each event to another tap, then to the sinks.
 struct SinkTap {
     watcher: Arc<Mutex<SinkWatcher>>,
     counts: Option<Arc<EventCounts>>,
@@ -290,7 +290,7 @@ impl Sinks {
         }))
     }
 
-    /// Answers for metrics from now on, where that is asked for.
+    /// Serves metrics from now on, if requested.
     pub(super) fn answer(&mut self, core: &Arc<Mutex<Core>>) -> std::io::Result<()> {
         let (Some(server), Some(events)) = (self.metrics.take(), self.counts.clone()) else {
             return Ok(());
@@ -307,14 +307,14 @@ impl Sinks {
         self.board.clone()
     }
 
-    /// Says on stderr what changed: a sink that fails or works again, messages that were lost.
+    /// Reports changes on stderr: a sink that fails or works again, messages that were lost.
     pub(super) fn look(&mut self) {
         for line in self.reporter.news(&self.board.statuses(), Instant::now()) {
             print_message(line);
         }
     }
 
-    /// Ends watching, then the sinks: they get what came last, and have a few seconds.
+    /// Ends watching, then the sinks: they receive the last events, and have a few seconds.
     pub(super) fn stop(mut self, live: Live) -> Result<(), CliError> {
         let core = Arc::clone(live.core());
         let stopped = super::live::stop(live);
@@ -323,7 +323,7 @@ impl Sinks {
         stopped
     }
 
-    /// Ends the sinks, and says what they did not deliver.
+    /// Ends the sinks, and reports undelivered messages.
     pub(super) fn end(&mut self) {
         self.watcher.lock().end();
         for status in self.board.statuses() {
@@ -354,14 +354,14 @@ fn undelivered(status: &SinkStatus) -> String {
     )
 }
 
-/// What was reported on stderr of each sink.
+/// The state of each sink last reported on stderr.
 #[derive(Debug, Default)]
 struct SinkReporter {
     reported: Vec<(SinkStatus, Option<Instant>)>,
 }
 
 impl SinkReporter {
-    /// What is to be reported now.
+    /// The lines to be reported now.
     fn news(&mut self, statuses: &[SinkStatus], now: Instant) -> Vec<String> {
         let mut lines = Vec::new();
         self.reported
@@ -369,7 +369,7 @@ impl SinkReporter {
         for (status, (reported, at)) in statuses.iter().zip(&mut self.reported) {
             match (&reported.error, &status.error) {
                 (None, Some(why)) => lines.push(format!("{}: {why}", status.name)),
-                (Some(_), None) => lines.push(format!("{}: it works again", status.name)),
+                (Some(_), None) => lines.push(format!("{}: deliveries succeed again", status.name)),
                 _ => {}
             }
             reported.error.clone_from(&status.error);
@@ -384,7 +384,7 @@ impl SinkReporter {
     }
 }
 
-/// Run a command for each message that hullwatch hands over
+/// Run a command for each message that hullwatch passes
 #[derive(Debug, clap::Args)]
 pub(super) struct DeliverArgs {
     /// The command
@@ -458,7 +458,7 @@ mod tests {
     }
 
     #[test]
-    fn failures_are_said_once_and_losses_now_and_then() {
+    fn failures_are_reported_once_and_losses_periodically() {
         let mut reporter = SinkReporter::default();
         let now = Instant::now();
         let mut status = SinkStatus {
@@ -481,6 +481,6 @@ mod tests {
         assert!(news(&status, 4).is_empty());
         assert_eq!(news(&status, 20).len(), 1);
         status.error = None;
-        assert_eq!(news(&status, 21), ["webhook h: it works again"]);
+        assert_eq!(news(&status, 21), ["webhook h: deliveries succeed again"]);
     }
 }

@@ -1,4 +1,4 @@
-//! Writes a commented configuration file to begin with; never over one that exists.
+//! Writes a commented starter configuration; never overwrites a file.
 
 use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
@@ -15,12 +15,12 @@ pub(super) const POLICY: &str = include_str!("../../packaging/policy.toml");
 /// The named file, or `name` in the configuration folder.
 ///
 /// # Errors
-/// When no home directory is known.
+/// When the home directory is unknown.
 pub(super) fn path(named: Option<&Path>, name: &str) -> Result<PathBuf, CliError> {
     match named {
         Some(path) => Ok(path.to_owned()),
         None => user_files::standard(name)
-            .ok_or_else(|| CliError::expected("no home directory is known")),
+            .ok_or_else(|| CliError::expected("the home directory is unknown")),
     }
 }
 

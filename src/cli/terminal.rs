@@ -20,8 +20,9 @@ pub(super) struct Args {
     #[arg(long, value_name = "FILE")]
     record: Option<PathBuf>,
 
-    /// Let the menu of responses (A) do what it shows: pause, disconnect, block, kill, stop, copy
-    /// out; each asks for confirmation and is recorded. Otherwise the menu only copies the commands
+    /// Let the menu of responses (A) carry out what it shows: pause, disconnect, block, kill, stop,
+    /// copy out; each asks for confirmation and is recorded. Otherwise the menu only copies the
+    /// commands
     #[arg(long)]
     allow_actions: bool,
 

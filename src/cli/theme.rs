@@ -1,4 +1,4 @@
-//! `hullwatch theme`: which themes there are, and whether one is readable.
+//! `hullwatch theme`: lists the themes, and measures whether one is readable.
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -19,7 +19,7 @@ pub(super) struct Args {
 enum ThemeCommand {
     /// List the themes that can be chosen
     List,
-    /// Measure contrast, and how far severities are apart for every colour vision
+    /// Measure contrast, and how distinct severities are for each kind of colour vision
     ///
     /// Exit 1 when text has a contrast below 4.5 with the background the theme names, lines and
     /// charts below 3, or two severities are closer than 20 (CIE76) in one kind of vision.

@@ -1,4 +1,4 @@
-//! `hullwatch harden --verify`: tries advice out on copies while this host is watched.
+//! `hullwatch harden --verify`: tests advice on copies while this host is watched.
 
 use std::io::Write;
 use std::path::Path;
@@ -21,7 +21,7 @@ use crate::event::Event;
 use crate::render::words;
 use crate::verify::{RefusalLog, VerifyOptions, VerifyReport, verify};
 
-/// Options of trying advice out.
+/// Options for testing advice.
 #[derive(Debug, Args)]
 pub(super) struct VerifyArgs {
     /// Test the advice: start a copy of the container as it is and one with the advice, each with
@@ -81,7 +81,7 @@ fn signal(text: &str) -> Result<String, String> {
     }
 }
 
-/// Hands what the watch sees to the log.
+/// Passes observed events to the log.
 struct RefusalTap(Arc<Mutex<RefusalLog>>);
 
 impl Tap for RefusalTap {
@@ -91,7 +91,7 @@ impl Tap for RefusalTap {
 }
 
 impl VerifyArgs {
-    /// Tries it out; `of` is what the person called the baseline, `title` its service.
+    /// Tests it; `of` is the baseline as named by the user, `title` its service.
     pub(super) fn run(
         &self,
         of: &str,
@@ -134,7 +134,7 @@ impl VerifyArgs {
             isolated: self.isolated,
             log: &log,
             ended: &|| stop.ended(),
-            tell: &|line| print_message(line),
+            progress: &|line| print_message(line),
         };
         let outcome = verify(&options, baseline, advice);
         live::stop(watch)?;
@@ -142,7 +142,7 @@ impl VerifyArgs {
     }
 }
 
-/// What came of it, and the exit code: 1 when something had to go.
+/// The result, and the exit code: 1 when advice had to be removed.
 pub(super) fn print(report: &VerifyReport, out: &mut impl Write) -> Result<ExitCode, CliError> {
     for advice in &report.works {
         writeln!(out, "{:<8} {}", "works", words(&advice.setting))?;

@@ -141,7 +141,7 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, CliError> {
     });
     let core = Arc::clone(live.core());
     let stopped = sinks.stop(live);
-    // What was under way when the watch ended, and the findings' final state.
+    // Unfinished actions at the end of the watch, and the findings' final state.
     let rest = done.and_then(|()| {
         let mut out = io::stdout().lock();
         queue.try_iter().try_for_each(|line| out.write_all(&line))?;

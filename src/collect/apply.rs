@@ -1,4 +1,4 @@
-//! The core thread: numbers events, applies them, records them, hands them to the tap.
+//! The core thread: numbers events, applies them, records them, passes them to the tap.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

@@ -31,8 +31,8 @@ impl Collector<'_> {
         owner
     }
 
-    /// The owner of an event that the kernel programs let in by its pid namespace: a container, or
-    /// the host, as for a browser's sandbox. `None`: the event is not wanted. A namespace that
+    /// The owner of an event that the kernel programs included by its pid namespace: a container,
+    /// or the host, as for a browser's sandbox. `None`: the event is not wanted. A namespace that
     /// belongs to no container is excluded; its earlier events belong to the host.
     fn owner_by_namespace(
         &mut self,

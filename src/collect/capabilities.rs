@@ -18,9 +18,9 @@ const KEPT: CapabilitySet = CapabilitySet::BPF
     // The engine's socket.
     .union(CapabilitySet::DAC_OVERRIDE);
 
-/// Gives up, for this thread and those it starts from now on, every capability that watching does
-/// not need, the way to get one back by running a program, and the calls that watching does not
-/// need. The thread that opens the person's files must be there.
+/// Drops, for this thread and those it starts from now on, every capability that watching does not
+/// need, the possibility to regain one by executing a program, and the calls that watching does not
+/// need. The thread that opens the user's files must run already.
 pub fn give_up() {
     // Dropping cannot be refused; if it were, watching would continue as before.
     let _ = keep_capabilities(KEPT);
@@ -29,15 +29,15 @@ pub fn give_up() {
     }
 }
 
-/// Gives up, for this thread and those it starts from now on, what only those need that look into
-/// containers' processes. The screen and what decides and records need none of it.
+/// Drops, for this thread and those it starts from now on, the rights that only threads need which
+/// read containers' processes. The screen, rules and recorder need none of them.
 pub fn give_up_files() {
     if let Err(why) = confine_files() {
         tracing::warn!(why, "Landlock is not in force");
     }
 }
 
-/// Gives up all of it: for a thread that only waits and ends what was begun.
+/// Drops all rights: for a thread that only waits and ends others.
 pub fn give_up_everything() {
     let _ = keep_capabilities(CapabilitySet::empty());
     let _ = confine_calls();
@@ -52,7 +52,7 @@ mod tests {
 
     #[test]
     fn nothing_but_what_is_needed_is_left() {
-        // In a thread of its own: the other tests need theirs.
+        // In a thread of its own, since the other tests need their rights.
         let left = std::thread::spawn(|| {
             give_up();
             let inherited = std::thread::spawn(|| capabilities(None).unwrap());

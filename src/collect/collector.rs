@@ -75,7 +75,7 @@ pub(super) struct Collector<'a> {
     pub(super) shared: &'a LiveShared,
 }
 
-/// Further sources of events beside the probes.
+/// Further sources of events besides the probes.
 pub(super) struct CollectorInputs {
     pub(super) engine: Option<RuntimeOptions>,
     pub(super) policy: Receiver<PolicyChange>,
@@ -84,7 +84,7 @@ pub(super) struct CollectorInputs {
     pub(super) responses: Receiver<ResponseResult>,
 }
 
-/// Runs until asked to stop; then handles the queued messages.
+/// Runs until stopped; then handles the queued messages.
 pub(super) fn run(
     probe: Probe,
     host: bool,
@@ -275,9 +275,9 @@ impl Collector<'_> {
         for change in changes {
             self.push(self.probe.now(), None, Kind::Baseline(Box::new(change)));
         }
-        let asked = std::mem::take(&mut *self.shared.scan_asked.lock());
+        let requested = std::mem::take(&mut *self.shared.scan_requests.lock());
         let scanned = self.scans.as_mut().map_or(Vec::new(), |scans| {
-            for id in &asked {
+            for id in &requested {
                 scans.ask(id, DriftScanCause::Asked, &self.facts);
             }
             scans.take()

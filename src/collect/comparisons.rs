@@ -10,7 +10,7 @@ use crate::event::{
 };
 
 /// Maximum number of remembered files; beyond it a file may be compared again.
-const MAX_ASKED: usize = 65_536;
+const MAX_REQUESTS: usize = 65_536;
 
 /// Maximum number of processes that opened programs for writing.
 const MAX_OPENED: usize = 1024;
@@ -23,7 +23,7 @@ type FileVersion = (ContainerId, u64, u32, Timestamp, u64);
 /// Requested comparisons.
 pub(super) struct Comparisons {
     comparer: Comparer,
-    asked: FxHashSet<FileVersion>,
+    requested: FxHashSet<FileVersion>,
     /// Programs that a process has opened for writing: compared when it ends.
     opened: FxHashMap<u32, Vec<(ContainerId, Bytes, FileFacts)>>,
 }
@@ -32,14 +32,14 @@ impl Comparisons {
     pub(super) fn new(comparer: Comparer) -> Self {
         Self {
             comparer,
-            asked: FxHashSet::default(),
+            requested: FxHashSet::default(),
             opened: FxHashMap::default(),
         }
     }
 
     /// A container ended.
     pub(super) fn forget(&mut self, id: &ContainerId) {
-        self.asked.retain(|version| version.0 != *id);
+        self.requested.retain(|version| version.0 != *id);
         self.opened
             .retain(|_, files| files.iter().all(|file| file.0 != *id));
     }
@@ -108,11 +108,11 @@ impl Comparisons {
             return;
         }
         let version = (container.clone(), file.ino, file.dev, file.mtime, file.size);
-        if self.asked.contains(&version) {
+        if self.requested.contains(&version) {
             return;
         }
-        if self.asked.len() >= MAX_ASKED {
-            self.asked.clear();
+        if self.requested.len() >= MAX_REQUESTS {
+            self.requested.clear();
         }
         let request = CompareRequest {
             container: container.clone(),
@@ -123,7 +123,7 @@ impl Comparisons {
             dev: file.dev,
         };
         if self.comparer.request(request) {
-            self.asked.insert(version);
+            self.requested.insert(version);
         }
     }
 

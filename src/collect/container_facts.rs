@@ -50,7 +50,7 @@ mod tests {
         let runs = ContainerId::new("runs");
         facts.know(&runs, &ContainerInfo::default());
         for n in 0..10_000 {
-            // Its end was seen; then the engine answered what it had been asked before.
+            // Its end was seen before the engine answered an earlier query.
             let ended = ContainerId::new(&n.to_string());
             facts.forget(&ended);
             facts.know(&ended, &ContainerInfo::default());

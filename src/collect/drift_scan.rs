@@ -112,7 +112,7 @@ impl ScanQueue {
         }
     }
 
-    /// Asks for all that run when the interval has passed.
+    /// Requests scans of all running containers when the interval has passed.
     pub(super) fn tick<'a>(
         &mut self,
         running: impl Iterator<Item = &'a ContainerId>,
@@ -170,8 +170,8 @@ fn work(
             tracing::info!(id = ?id, why, "layers not compared");
         }
         // The Docker engine does not know containers of other runtimes.
-        let asked = inventory.filter(|_| info.runtime == Runtime::Docker);
-        let scan = scanned.unwrap_or_else(|why| by_engine(asked, &id, why, &mut tally));
+        let requested = inventory.filter(|_| info.runtime == Runtime::Docker);
+        let scan = scanned.unwrap_or_else(|why| by_engine(requested, &id, why, &mut tally));
         *current.lock() = None;
         let scan = DriftScan {
             cause,

@@ -19,7 +19,7 @@ pub(super) struct EventQueue<'a> {
     waiting: Vec<Event>,
     /// Events dropped since the last call.
     dropped: BTreeMap<Option<ContainerId>, u64>,
-    /// Bytes of those that wait, about, and the most there may be.
+    /// Approximate bytes of the waiting events, and their maximum.
     bytes: usize,
     most: usize,
     out: &'a Sender<Vec<Event>>,
@@ -74,7 +74,7 @@ impl<'a> EventQueue<'a> {
         std::mem::take(&mut self.dropped)
     }
 
-    /// Sends waiting events to the core thread; blocks only if asked to.
+    /// Sends waiting events to the core thread; blocks only on request.
     pub(super) fn hand_on(&mut self, wait: bool) {
         while !self.waiting.is_empty() {
             let later = self.waiting.split_off(self.batch());
@@ -116,7 +116,7 @@ mod tests {
         let id = ContainerId::new("a");
         queue.push(event(None, Kind::Tick(Box::<Tick>::default())));
         queue.hand_on(false);
-        // The core thread takes nothing more now.
+        // The core thread accepts nothing more now.
         for _ in 0..MAX_WAITING {
             queue.push(event(Some(&id), Kind::Fork(Fork::default())));
         }

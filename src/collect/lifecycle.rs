@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn the_end_of_init_ends_the_container_unless_an_engine_says_so() {
+    fn the_end_of_init_ends_the_container_unless_an_engine_reports_it() {
         let mut life = Lifecycle::default();
         let id = ContainerId::new("web");
         life.begin(&found("web", 2));

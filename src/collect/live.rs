@@ -30,8 +30,8 @@ use crate::state;
 use crate::system::LoggedCalls;
 use crate::user_files;
 
-/// Drift scans that may be asked for at once.
-const MAX_ASKED: usize = 64;
+/// Maximum number of queued drift scans.
+const MAX_REQUESTS: usize = 64;
 
 /// Options of a watch.
 #[derive(Debug, Clone)]
@@ -67,7 +67,7 @@ pub enum LiveError {
     /// A thread could not be started.
     #[error("cannot start a thread: {0}")]
     Thread(#[from] std::io::Error),
-    /// The session file.
+    /// The recording file.
     #[error(transparent)]
     Session(#[from] RecordingError),
     /// There is a recording already.
@@ -178,7 +178,7 @@ impl Live {
             unwatched: AtomicUsize::new(0),
             stop: AtomicBool::new(false),
             scanning: Arc::default(),
-            scan_asked: Mutex::default(),
+            scan_requests: Mutex::default(),
             answered: Mutex::default(),
         });
         let (policy, changes) = match options.policy {
@@ -200,7 +200,7 @@ impl Live {
         let (first, begun) = crossbeam_channel::bounded(1);
         let asks = !options.runtimes.is_empty();
         let inventory = asks.then(|| Inventory::new(options.runtimes.clone()));
-        // Without that thread nothing is scanned; all else goes on.
+        // Without that thread nothing is scanned; everything else continues.
         let scans = ScanQueue::start(inventory, options.rescan, Arc::clone(&shared.scanning)).ok();
         let engine = asks.then_some(options.runtimes);
         let collecting = Arc::clone(&shared);
@@ -316,10 +316,10 @@ impl Live {
     /// when too many wait.
     #[must_use]
     pub fn scan(&self, id: &ContainerId) -> bool {
-        let mut asked = self.shared.scan_asked.lock();
-        let room = asked.len() < MAX_ASKED;
+        let mut requested = self.shared.scan_requests.lock();
+        let room = requested.len() < MAX_REQUESTS;
         if room {
-            asked.push(id.clone());
+            requested.push(id.clone());
         }
         room
     }
@@ -383,8 +383,8 @@ impl Live {
         Ok(())
     }
 
-    /// Starts another follower of the stream from the current state on, beside a recording; it
-    /// replaces the one before.
+    /// Starts another follower of the stream from the current state on, in addition to a recording;
+    /// it replaces the one before.
     ///
     /// # Errors
     /// When no thread can be started for it.
@@ -408,7 +408,7 @@ impl Live {
     /// lost between the two. Returns the outcome of the one before, if there was one.
     ///
     /// # Errors
-    /// When the file exists or cannot be created; the recording goes on in the one before.
+    /// When the file exists or cannot be created; the recording continues in the previous one.
     pub fn continue_recording(
         &self,
         path: &Path,

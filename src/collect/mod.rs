@@ -1,7 +1,7 @@
 //! The live stream: probes and runtimes merged, attributed, numbered, applied.
 //!
 //! Two threads. The collector takes records, engine messages and comparisons and makes events of
-//! them; the core thread numbers and applies them, records them and hands them to the tap. Between
+//! them; the core thread numbers and applies them, records them and passes them to the tap. Between
 //! them is a bounded queue: dropped events are counted and reported as `lost`.
 
 mod apply;

@@ -19,7 +19,7 @@ pub(super) fn note(pid: u32, kind: &mut Kind) {
         return;
     };
     let reads = matches!(event.op, FileOp::Read | FileOp::Link) && event.errno == 0;
-    // A mounted file of the host is judged as the host's.
+    // A mounted file of the host counts as the host's.
     if reads && event.source.is_none() && is_password_file(&event.path) {
         event.hashes = look(pid, &event.path, event.file.as_ref());
     }

@@ -72,7 +72,7 @@ impl PolicyFile {
         Ok(settings)
     }
 
-    /// Reads it reread; returns the change, if there is one.
+    /// Rereads it; returns the change, if there is one.
     fn reread(&mut self) -> Option<PolicyChange> {
         let read = user_files::read(&self.path);
         let judged = match read {
@@ -94,7 +94,7 @@ impl PolicyFile {
                 Some(format!("{why}; the previous settings stay in force")),
             ),
         };
-        tracing::info!(path = ?self.path, ?refused, "policy read again");
+        tracing::info!(path = ?self.path, ?refused, "policy reloaded");
         Some(PolicyChange {
             file: self.path.display().to_string(),
             rules,
@@ -225,7 +225,7 @@ mod tests {
         assert!(change.refused.unwrap().starts_with("line 2:"));
         std::fs::remove_file(&path).unwrap();
         assert!(wait(&changes).refused.unwrap().contains("No such file"));
-        // The same text reread is no change, once it is back.
+        // Rereading the same text is no change.
         std::fs::write(&path, "").unwrap();
         assert!(wait(&changes).rules.is_some());
         let reread = std::fs::read(&path).unwrap();

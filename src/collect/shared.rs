@@ -24,7 +24,7 @@ pub(super) struct LiveShared {
     /// Number of the last event; changes only with the core locked.
     pub(super) seq: AtomicU64,
     pub(super) recorder: Mutex<Option<Recorder>>,
-    /// Learns from the stream beside a recording; without a file.
+    /// Learns from the stream in addition to a recording; without a file.
     pub(super) learner: Mutex<Option<Recorder>>,
     /// The recent past, where it is kept.
     pub(super) past: Option<Arc<Past>>,
@@ -38,5 +38,5 @@ pub(super) struct LiveShared {
     /// Completed responses that were not shown yet; bounded.
     pub(super) answered: Mutex<VecDeque<Response>>,
     /// Containers with a requested drift scan.
-    pub(super) scan_asked: Mutex<Vec<ContainerId>>,
+    pub(super) scan_requests: Mutex<Vec<ContainerId>>,
 }

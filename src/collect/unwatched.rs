@@ -33,7 +33,7 @@ impl UnwatchedContainers {
         self.reported.clear();
     }
 
-    /// Forgets those that were seen by now, or ended; returns the number of the others.
+    /// Drops those that were seen by now, or ended; returns the number of the others.
     pub(super) fn tick(&mut self, is_seen: impl Fn(&ContainerId) -> bool) -> usize {
         self.reported.retain(|id, ticks| {
             *ticks = ticks.saturating_add(1);

@@ -87,8 +87,8 @@ impl Root {
     }
 }
 
-/// Docker's vfs driver copies the image's last layer: the container's initial content is beside its
-/// directory.
+/// Docker's vfs driver copies the image's last layer: the container's initial content is next to
+/// its directory.
 fn docker_vfs(root: &Path) -> Option<Storage> {
     let name = root.file_name()?.to_str()?;
     let began_with = root.with_file_name(format!("{name}-init"));
@@ -176,8 +176,9 @@ fn from_state(state: &RuntimeState) -> Option<(ContainerInfo, Option<Root>)> {
     Some((info, root))
 }
 
-/// Docker's own files about a container: they are in the directory of its id, beside or as the one
-/// that `/etc/hostname` is mounted from. A container in another's network has that one's hostname.
+/// Docker's own files about a container: they are in the directory of its id, which is that of the
+/// mounted `/etc/hostname` or next to it. A container in another one's network has its hostname
+/// file.
 fn docker_files(config: &Value, id: &str) -> Option<ContainerInfo> {
     let hostname = items(config, "/mounts")
         .find(|m| m.get("destination").and_then(Value::as_str) == Some("/etc/hostname"))?

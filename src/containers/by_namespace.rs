@@ -126,7 +126,7 @@ fn by_supervisor(supervisor: &Supervisor, namespace: u64) -> Option<(Runtime, Co
     }
 }
 
-/// A shim serves a whole pod: finds the bundle beside its own whose init is in the namespace.
+/// A shim serves a whole pod: finds the bundle next to its own whose init is in the namespace.
 fn of_shim(shim: &Shim, pid: u32, namespace: u64) -> String {
     let bundles = format!("/proc/{pid}/cwd/..");
     let has_init = |id: &str| {

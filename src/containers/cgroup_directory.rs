@@ -81,7 +81,7 @@ pub struct CgroupDirectory {
 
 impl CgroupDirectory {
     /// Walks this host's version 2 hierarchy; the containers come sorted by path. Without such
-    /// a hierarchy the directory is empty and [`CgroupDirectory::problem`] says why.
+    /// a hierarchy the directory is empty and [`CgroupDirectory::problem`] has the reason.
     #[must_use]
     pub fn scan() -> (Self, Vec<FoundContainer>) {
         match system::cgroup2_mount() {

@@ -27,7 +27,7 @@ const ID_DIGITS: usize = 64;
 
 /// The container whose cgroup, or a descendant of whose cgroup, `path` names: the innermost one
 /// when containers are nested. A bare leaf works too, but the runtime of a leaf that is only an id
-/// stays unknown. Monitors beside a container (conmon) do not count.
+/// stays unknown. Monitors of a container (conmon) do not count.
 #[must_use]
 pub fn recognise(path: &[u8]) -> Option<(Runtime, ContainerId)> {
     let path = std::str::from_utf8(path).ok()?.trim_end_matches('/');
@@ -102,7 +102,7 @@ fn by_digits(parent: &str, leaf: &str) -> Option<(Runtime, ContainerId)> {
         return (name == leaf).then(|| (runtime_of_parent(parent), ContainerId::new(id)));
     }
     let front = front.strip_suffix(['-', ':'])?;
-    // Beside the container: its monitor.
+    // The container's monitor.
     if front.ends_with("conmon") {
         return None;
     }

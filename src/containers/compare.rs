@@ -229,7 +229,7 @@ fn find_subject(
     Err("it was removed or replaced before it could be read".to_owned())
 }
 
-/// Whether the union, as mounted, shows the asked inode at the path.
+/// Whether the mounted overlay shows the given inode at the path.
 fn seen_as(request: &CompareRequest, storage: &Storage) -> bool {
     let roots = [
         storage.merged.clone(),
@@ -323,7 +323,7 @@ mod tests {
     }
 
     #[test]
-    fn a_replaced_file_is_not_taken_for_the_asked_one() {
+    fn a_replaced_file_is_not_confused_with_the_given_one() {
         let layers = TestLayers::new();
         fs::write(layers.at("upper/tmp/x"), "x").unwrap();
         let mut comparison = ContentComparison::default();
@@ -357,7 +357,7 @@ mod tests {
     }
 
     #[test]
-    fn too_large_is_said_and_too_many_are_counted() {
+    fn too_large_is_reported_and_too_many_are_counted() {
         let layers = TestLayers::new();
         let big = File::create(layers.at("upper/tmp/big")).unwrap();
         big.set_len(MAX_SIZE + 1).unwrap();

@@ -17,7 +17,7 @@ use super::containerd_client::{ContainerdClient, KnownContainer};
 use super::engine::{
     ContainerEngine, EngineKind, EngineLink, EngineState, RuntimeMessage, RuntimeUpdate,
 };
-use super::exec_client::{self, Asked, ClientProcess};
+use super::exec_client::{self, ClientProcess, SearchedSession};
 use super::grpc::GrpcError;
 use super::proc_files::split_argv;
 use crate::event::{
@@ -71,7 +71,7 @@ impl ContainerEngine for Containerd {
 /// The receiver of the messages is gone.
 struct Gone;
 
-/// Why following ended.
+/// Why the stream ended.
 enum FollowEnd {
     Gone,
     Broken(GrpcError),
@@ -95,7 +95,7 @@ struct ContainerdSession {
     link: EngineLink,
     /// Containers that run.
     running: BTreeSet<ContainerId>,
-    /// They were listed once.
+    /// The containers were listed once.
     synced: bool,
     reported: Option<EngineState>,
     taken: VecDeque<ClientProcess>,
@@ -248,12 +248,12 @@ impl ContainerdSession {
                     return Ok(());
                 };
                 let id = container_id(namespace, &start.container_id);
-                let asked = client
+                let requested = client
                     .container(namespace, &start.container_id, start.pid)
                     .await;
                 // It has ended already, or was queried too late: the files have the most important
                 // facts.
-                let info = asked.ok().map(|known| known.info);
+                let info = requested.ok().map(|known| known.info);
                 self.running.insert(id.clone());
                 self.report(ts, &id, ContainerAction::Started, info)?;
             }
@@ -308,14 +308,14 @@ impl ContainerdSession {
         let argv: Vec<Bytes> = split_argv(&argv);
         let command = Bytes::from(bstr::join(" ", argv.iter().map(|arg| &**arg)));
         let known = (!argv.is_empty()).then_some(&command);
-        let asked = Asked {
+        let requested = SearchedSession {
             id: &id,
             name: &started.container_id,
             service: None,
             command: known,
             at: ts,
         };
-        if let Some((process, client)) = exec_client::find(&asked, &self.taken) {
+        if let Some((process, client)) = exec_client::find(&requested, &self.taken) {
             if self.taken.len() >= MAX_TAKEN {
                 self.taken.pop_front();
             }

@@ -98,7 +98,7 @@ pub(super) struct Task {
 }
 
 impl Task {
-    /// Its process is there: running, paused or pausing.
+    /// It has a process: running, paused or pausing.
     pub(super) fn runs(&self) -> bool {
         matches!(self.status, 2 | 4 | 5)
     }

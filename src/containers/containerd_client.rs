@@ -1,4 +1,4 @@
-//! Asks containerd about its containers: each question is a call of its own, bounded in time.
+//! Queries containerd about its containers: each query is a separate call, bounded in time.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -46,11 +46,11 @@ pub(super) struct ContainerdClient {
 }
 
 impl ContainerdClient {
-    /// Connects to `unix:///PATH` and asks the version.
+    /// Connects to `unix:///PATH` and queries the version.
     pub(super) async fn connect(socket: &Path) -> Result<Self, GrpcError> {
         let grpc = GrpcConnection::connect(socket).await?;
-        let asked = "containerd.services.version.v1.Version/Version";
-        let answer: api::VersionAnswer = grpc.call(asked, "default", &api::Empty {}).await?;
+        let method = "containerd.services.version.v1.Version/Version";
+        let answer: api::VersionAnswer = grpc.call(method, "default", &api::Empty {}).await?;
         Ok(Self {
             grpc,
             version: answer.version,
@@ -60,18 +60,18 @@ impl ContainerdClient {
 
     /// The events of all namespaces but Docker's, from now on.
     pub(super) fn events(&self) -> Result<GrpcStream<api::Envelope>, GrpcError> {
-        let asked = "containerd.services.events.v1.Events/Subscribe";
+        let method = "containerd.services.events.v1.Events/Subscribe";
         let request = api::SubscribeRequest {
             filters: vec!["namespace!=moby,namespace!=plugins.moby".to_owned()],
         };
-        self.grpc.stream(asked, "default", &request)
+        self.grpc.stream(method, "default", &request)
     }
 
     /// Its namespaces.
     pub(super) async fn namespaces(&self) -> Result<Vec<String>, GrpcError> {
-        let asked = "containerd.services.namespaces.v1.Namespaces/List";
+        let method = "containerd.services.namespaces.v1.Namespaces/List";
         let answer: api::NamespacesAnswer =
-            self.grpc.call(asked, "default", &api::Empty {}).await?;
+            self.grpc.call(method, "default", &api::Empty {}).await?;
         let names = answer
             .namespaces
             .into_iter()
@@ -91,15 +91,15 @@ impl ContainerdClient {
             if answer::is_dockers(&namespace) {
                 continue;
             }
-            let asked = "containerd.services.tasks.v1.Tasks/List";
+            let method = "containerd.services.tasks.v1.Tasks/List";
             let answer: api::TasksAnswer = self
                 .grpc
-                .call(asked, &namespace, &api::ListRequest {})
+                .call(method, &namespace, &api::ListRequest {})
                 .await?;
             // One by one: together they may be larger than a message.
-            let asked = "containerd.services.containers.v1.Containers/ListStream";
+            let method = "containerd.services.containers.v1.Containers/ListStream";
             let mut listed: GrpcStream<api::ContainerAnswer> =
-                self.grpc.stream(asked, &namespace, &api::ListRequest {})?;
+                self.grpc.stream(method, &namespace, &api::ListRequest {})?;
             while let Some(entry) = listed.next_soon().await? {
                 let Some(container) = entry.container else {
                     continue;
@@ -129,9 +129,9 @@ impl ContainerdClient {
         id: &str,
         pid: u32,
     ) -> Result<KnownContainer, GrpcError> {
-        let asked = "containerd.services.containers.v1.Containers/Get";
+        let method = "containerd.services.containers.v1.Containers/Get";
         let request = api::IdRequest { id: id.to_owned() };
-        let answer: api::ContainerAnswer = self.grpc.call(asked, namespace, &request).await?;
+        let answer: api::ContainerAnswer = self.grpc.call(method, namespace, &request).await?;
         let task = api::Task {
             pid,
             ..api::Task::default()
@@ -175,12 +175,12 @@ impl ContainerdClient {
         if container.snapshot_key.is_empty() {
             return Ok(api::MountsAnswer::default());
         }
-        let asked = "containerd.services.snapshots.v1.Snapshots/Mounts";
+        let method = "containerd.services.snapshots.v1.Snapshots/Mounts";
         let request = api::MountsRequest {
             snapshotter: container.snapshotter.clone(),
             key: container.snapshot_key.clone(),
         };
-        self.grpc.call(asked, namespace, &request).await
+        self.grpc.call(method, namespace, &request).await
     }
 
     async fn image(&self, namespace: &str, name: &str) -> Option<ImageContent> {
@@ -202,11 +202,11 @@ impl ContainerdClient {
     }
 
     async fn read_image(&self, namespace: &str, name: &str) -> Result<ImageContent, GrpcError> {
-        let asked = "containerd.services.images.v1.Images/Get";
+        let method = "containerd.services.images.v1.Images/Get";
         let request = api::ImageRequest {
             name: name.to_owned(),
         };
-        let answer: api::ImageAnswer = self.grpc.call(asked, namespace, &request).await?;
+        let answer: api::ImageAnswer = self.grpc.call(method, namespace, &request).await?;
         let target = answer.image.and_then(|image| image.target);
         let digest = target.unwrap_or_default().digest;
         let mut manifest = self.blob(namespace, &digest).await?;
@@ -227,13 +227,13 @@ impl ContainerdClient {
     }
 
     async fn blob(&self, namespace: &str, digest: &str) -> Result<Value, GrpcError> {
-        let asked = "containerd.services.content.v1.Content/Read";
+        let method = "containerd.services.content.v1.Content/Read";
         let request = api::ReadRequest {
             digest: digest.to_owned(),
             size: 0,
         };
         let mut parts: GrpcStream<api::ReadAnswer> =
-            self.grpc.stream(asked, namespace, &request)?;
+            self.grpc.stream(method, namespace, &request)?;
         let mut content = Vec::new();
         while let Some(part) = parts.next_soon().await? {
             content.extend_from_slice(&part.data);

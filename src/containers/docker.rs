@@ -31,7 +31,7 @@ const LOOK_AGAIN: Duration = Duration::from_secs(15 * 60);
 const SILENCE: Duration = Duration::from_millis(if cfg!(test) { 200 } else { 10_000 });
 /// Image events within this time cause one query of the images' names.
 const GATHER: Duration = Duration::from_millis(if cfg!(test) { 200 } else { 2000 });
-/// Time limit for all first inspects together; the rest continues beside the events.
+/// Time limit for all first inspects together; the rest continues in parallel with the events.
 const RESYNC: Duration = Duration::from_secs(15);
 /// Maximum number of containers of a list; more are counted as lost.
 const MAX_CONTAINERS: usize = 4096;
@@ -52,7 +52,7 @@ impl DockerEngine {
             .or_else(|| std::env::var("DOCKER_HOST").ok())
             .filter(|h| !h.is_empty())
             .unwrap_or_else(|| SOCKET.to_owned());
-        // A bare path is meant as a socket.
+        // A bare path means a socket.
         let host = if host.starts_with('/') {
             format!("unix://{host}")
         } else {
@@ -186,7 +186,7 @@ impl DockerEngine {
     }
 }
 
-/// Waits; false when asked to stop.
+/// Waits; false when the connection must end.
 async fn wait(link: &mut EngineLink, pause: Duration) -> bool {
     tokio::select! {
         () = sleep(pause) => true,
@@ -199,7 +199,7 @@ async fn wait(link: &mut EngineLink, pause: Duration) -> bool {
 struct EngineConnection {
     /// Containers that run.
     known: BTreeSet<ContainerId>,
-    /// They were listed once.
+    /// The containers were listed once.
     synced: bool,
 }
 

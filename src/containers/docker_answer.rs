@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn labels_and_commands_are_bounded_and_the_cut_is_said() {
+    fn labels_and_commands_are_bounded_and_the_cut_is_reported() {
         let labels: serde_json::Map<_, _> = (0..100)
             .map(|n| (format!("l{n:03}"), Value::String("x".repeat(2000))))
             .collect();

@@ -16,7 +16,7 @@ use super::docker_answer;
 use super::docker_facts::ImageFacts;
 use super::engine::{EngineKind, RuntimeMessage, RuntimeUpdate};
 use super::engine_http::{EngineHttp, HttpError, JsonLines};
-use super::exec_client::{self, Asked, ClientProcess};
+use super::exec_client::{self, ClientProcess, SearchedSession};
 use crate::event::{
     Bytes, ContainerAction, ContainerEvent, ContainerId, ContainerInfo, Lost, LostReason, Timestamp,
 };
@@ -132,8 +132,8 @@ impl DockerClient {
             .is_ok()
     }
 
-    /// Inspects beside the event stream, so that a slow answer delays no event; once for concurrent
-    /// requests.
+    /// Inspects in parallel with the event stream, so that a slow answer delays no event; once for
+    /// concurrent requests.
     pub(super) fn inspect_later(&self, id: ContainerId) {
         if !self.remembered.lock().waiting.insert(id.clone()) {
             return;
@@ -157,7 +157,7 @@ impl DockerClient {
         ids.iter().for_each(|id| self.inspect_later(id.clone()));
     }
 
-    /// Forgets the ids of image names.
+    /// Drops the ids of image names.
     pub(super) fn forget_names_of_images(&self) {
         self.remembered.lock().image_names.clear();
     }
@@ -168,14 +168,14 @@ impl DockerClient {
         let found = {
             let mut remembered = self.remembered.lock();
             let names = remembered.names.get(&id).cloned().unwrap_or_default();
-            let asked = Asked {
+            let requested = SearchedSession {
                 id: &id,
                 name: &names.0,
                 service: names.1.as_deref(),
                 command,
                 at,
             };
-            let found = exec_client::find(&asked, &remembered.taken);
+            let found = exec_client::find(&requested, &remembered.taken);
             if let Some((process, _)) = &found {
                 if remembered.taken.len() >= MAX_TAKEN {
                     remembered.taken.pop_front();
@@ -290,7 +290,7 @@ fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
     text.unwrap_or_default()
 }
 
-/// Names become part of requests: only the characters image names are made of.
+/// Names become part of requests: only characters that image names may contain.
 fn is_image_name(name: &str) -> bool {
     let allowed = |b: u8| b.is_ascii_alphanumeric() || b"._-/:@".contains(&b);
     !name.is_empty() && name.len() <= 512 && name.bytes().all(allowed) && !name.contains("..")

@@ -1,4 +1,5 @@
-//! The connection to a Docker engine against engines that hang, break, lie and flood.
+//! The connection to a Docker engine, tested with engines that hang, fail, send false answers and
+//! flood.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -17,9 +18,9 @@ enum Reply {
     Answer(Value),
     /// Refuses it with this status.
     Refuse(u16),
-    /// Says nothing, holds the connection.
+    /// Sends nothing, keeps the connection open.
     Hold,
-    /// Sends these lines, then holds the connection, or ends it.
+    /// Sends these lines, then keeps the connection open, or ends it.
     Lines(Vec<Value>, bool),
 }
 
@@ -171,7 +172,7 @@ fn an_engine_that_hangs_is_noticed() {
 }
 
 #[test]
-fn one_container_that_hangs_holds_up_no_other() {
+fn one_hanging_container_delays_no_other() {
     let engine = FakeEngine::start(|path| match path {
         path if path.starts_with("/events") => Reply::Lines(Vec::new(), true),
         path if path.starts_with("/containers/json") => {

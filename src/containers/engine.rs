@@ -73,7 +73,7 @@ pub(super) struct EngineLink {
 
 /// A container engine: one file per kind implements this.
 pub(super) trait ContainerEngine {
-    /// Keeps the connection up and reports its messages, until asked to stop or until the receiver
+    /// Keeps the connection up and reports its messages, until stopped or until the receiver
     /// is gone. Does not end because the engine is unavailable.
     fn run(self: Box<Self>, link: EngineLink) -> Pin<Box<dyn Future<Output = ()>>>;
 }

@@ -59,7 +59,7 @@ enum Address {
 #[derive(Debug, Clone)]
 pub(super) struct EngineHttp {
     address: Address,
-    /// Begin of every path: the version of the API, `/v1.41`; empty until it is known.
+    /// Prefix of every path: the version of the API, `/v1.41`; empty until it is known.
     version: String,
 }
 
@@ -92,8 +92,8 @@ impl EngineHttp {
         })
     }
 
-    /// Asks for the engine's version, and from then on in the version of the API that it has:
-    /// Docker announced that later engines refuse requests without one.
+    /// Queries the engine's version, and uses its API version from then on: Docker announced that
+    /// later engines refuse requests without one.
     pub(super) async fn negotiate(&mut self, limit: usize) -> Result<Value, HttpError> {
         let answer = match self.get("/version", limit).await {
             Err(HttpError::Status(400..500, _)) => self.get("/v1.44/version", limit).await?,
@@ -112,7 +112,7 @@ impl EngineHttp {
 
     async fn send(&self, path: &str) -> Result<Response<Incoming>, HttpError> {
         let path = &*format!("{}{path}", self.version);
-        let asked = async {
+        let requested = async {
             match &self.address {
                 Address::Unix(socket) => {
                     let stream = UnixStream::connect(socket)
@@ -129,7 +129,7 @@ impl EngineHttp {
                 }
             }
         };
-        let answer = timeout(PATIENCE, asked).await;
+        let answer = timeout(PATIENCE, requested).await;
         answer.map_err(|_| HttpError::Failed("no answer".to_owned()))?
     }
 
@@ -156,7 +156,7 @@ impl EngineHttp {
         self.get_within(path, limit, PATIENCE).await
     }
 
-    /// Asks whether the engine is alive.
+    /// Pings the engine.
     pub(super) async fn ping(&self) -> Result<(), HttpError> {
         let answer = timeout(PATIENCE, self.read("/_ping", MAX_ERROR)).await;
         match answer.map_err(|_| HttpError::Failed("no answer to a ping".to_owned()))?? {
@@ -271,7 +271,7 @@ mod tests {
     use super::*;
     use std::io::{Read as _, Write as _};
 
-    /// Answers each connection with these bytes, then holds it open.
+    /// Answers each connection with these bytes, then keeps it open.
     fn engine(answer: &'static [u8]) -> (tempfile::TempDir, EngineHttp) {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("s");

@@ -116,7 +116,7 @@ pub fn start(options: RuntimeOptions, out: Sender<RuntimeMessage>) -> Runtimes {
     let (stop, stopped) = oneshot::channel();
     let look = Arc::new(Notify::new());
     let failed = out.clone();
-    let asked = Arc::clone(&look);
+    let requested = Arc::clone(&look);
     let spawned = thread::Builder::new()
         .name("engines".to_owned())
         .spawn(move || {
@@ -124,7 +124,7 @@ pub fn start(options: RuntimeOptions, out: Sender<RuntimeMessage>) -> Runtimes {
                 .enable_all()
                 .build();
             match runtime {
-                Ok(runtime) => runtime.block_on(keep(options, &out, stopped, &asked)),
+                Ok(runtime) => runtime.block_on(keep(options, &out, stopped, &requested)),
                 Err(e) => tell_failure(&out, &e),
             }
         });
@@ -134,7 +134,7 @@ pub fn start(options: RuntimeOptions, out: Sender<RuntimeMessage>) -> Runtimes {
     Runtimes { stop, look }
 }
 
-/// Keeps the connections until asked to stop; then drops them in any state.
+/// Keeps the connections until stopped; then drops them in any state.
 async fn keep(
     options: RuntimeOptions,
     out: &Sender<RuntimeMessage>,

@@ -39,7 +39,7 @@ pub(super) struct ClientProcess {
 
 /// The session whose client is searched.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Asked<'a> {
+pub(super) struct SearchedSession<'a> {
     pub(super) id: &'a ContainerId,
     pub(super) name: &'a str,
     /// Compose service.
@@ -52,7 +52,7 @@ pub(super) struct Asked<'a> {
 /// The client of a session: its command line runs this command in this container, it began moments
 /// before, and it has no session yet (`taken`). Of several the oldest.
 pub(super) fn find(
-    asked: &Asked<'_>,
+    requested: &SearchedSession<'_>,
     taken: &VecDeque<ClientProcess>,
 ) -> Option<(ClientProcess, Client)> {
     let boot = system::boot_time();
@@ -68,20 +68,20 @@ pub(super) fn find(
             pid,
             started: stat.starttime,
         };
-        if taken.contains(&known) || !began_moments_before(stat.starttime, boot, asked.at) {
+        if taken.contains(&known) || !began_moments_before(stat.starttime, boot, requested.at) {
             continue;
         }
         let Ok(argv) = process.cmdline() else {
             continue;
         };
         let eldest = found.as_ref().is_none_or(|(at, ..)| *at > stat.starttime);
-        if eldest && enters(&argv, asked) {
+        if eldest && enters(&argv, requested) {
             found = Some((stat.starttime, process, argv));
         }
     }
     let (started, process, argv) = found?;
     let uid = process.uid().ok()?;
-    // All ones: nobody logged in.
+    // All ones: no login.
     let login_uid = process.loginuid().ok().filter(|uid| *uid != u32::MAX);
     let tty = match process.stat().ok()?.tty_nr() {
         (0, _) => String::new(),
@@ -107,15 +107,15 @@ fn began_moments_before(ticks: u64, boot: Timestamp, at: Timestamp) -> bool {
 }
 
 /// Whether a command line enters this container and runs this command there.
-fn enters(argv: &[String], asked: &Asked<'_>) -> bool {
+fn enters(argv: &[String], requested: &SearchedSession<'_>) -> bool {
     let Some(verb) = argv.iter().position(|a| a == "exec") else {
         return false;
     };
     let rest = argv.get(verb + 1..).unwrap_or_default();
     let named = |a: &String| {
-        (!asked.name.is_empty() && a == asked.name)
-            || (a.len() >= 2 && asked.id.as_str().starts_with(a.as_str()))
-            || asked.service == Some(a.as_str())
+        (!requested.name.is_empty() && a == requested.name)
+            || (a.len() >= 2 && requested.id.as_str().starts_with(a.as_str()))
+            || requested.service == Some(a.as_str())
     };
     let places = rest.iter().enumerate().filter(|(_, a)| named(a));
     let mut after = places.map(|(place, _)| rest.get(place + 1..).unwrap_or_default());
@@ -124,7 +124,7 @@ fn enters(argv: &[String], asked: &Asked<'_>) -> bool {
             Some(dashes) if dashes == "--" => command.get(1..).unwrap_or_default(),
             _ => command,
         };
-        let reported = asked.command.filter(|reported| !reported.is_empty());
+        let reported = requested.command.filter(|reported| !reported.is_empty());
         // Docker puts a space behind a program without arguments.
         reported
             .is_none_or(|reported| reported.trim_end() == command.join(" ").trim_end().as_bytes())
@@ -141,14 +141,14 @@ mod tests {
         let enters = |line: &str, command: Option<&str>| {
             let argv: Vec<String> = line.split(' ').map(str::to_owned).collect();
             let command = command.map(Bytes::from);
-            let asked = Asked {
+            let requested = SearchedSession {
                 id: &id,
                 name: "web",
                 service: Some("front"),
                 command: command.as_ref(),
                 at: Timestamp(0),
             };
-            enters(&argv, &asked)
+            enters(&argv, &requested)
         };
         for (line, command, expected) in [
             ("docker exec -it web sh", None, true),

@@ -256,7 +256,7 @@ mod tests {
 
     const METHOD: &str = "containerd.services.version.v1.Version/Version";
 
-    /// What a server does with a call.
+    /// A server's response to a call.
     #[derive(Clone)]
     enum Behavior {
         Answer { body: Vec<u8>, status: &'static str },
@@ -320,7 +320,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_engine_that_lies_or_hangs_is_an_error() {
+    async fn a_malicious_or_hanging_engine_is_an_error() {
         let cases = [
             (Behavior::Hang, "no answer"),
             (Behavior::HeadersOnly, "status 12: no"),

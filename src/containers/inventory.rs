@@ -54,7 +54,7 @@ fn unreachable(state: EngineState) -> String {
 }
 
 impl Inventory {
-    /// Asks these engines.
+    /// Queries these engines.
     #[must_use]
     pub fn new(options: RuntimeOptions) -> Self {
         Self { options }
@@ -134,7 +134,7 @@ impl Inventory {
     /// Paths that were added, changed or deleted, by the engine's report.
     ///
     /// # Errors
-    /// When it cannot be asked.
+    /// When it cannot be queried.
     pub fn changes(&self, id: &ContainerId) -> Result<Vec<(Bytes, Difference)>, String> {
         block_on(async {
             if !is_id(id.as_str()) {
@@ -194,7 +194,7 @@ pub fn engine_kind(url: &str) -> Result<EngineKind, String> {
     })?
 }
 
-/// The containerds that `choice` means.
+/// The containerds selected by `choice`.
 #[must_use]
 pub fn containerds(choice: &ContainerdChoice) -> Vec<ContainerdState> {
     let sockets = choice.sockets();

@@ -109,7 +109,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn code_of_files_is_distinguished_from_data_memory_and_what_is_gone() {
+    fn code_of_files_is_distinguished_from_data_memory_and_deleted_files() {
         let maps = b"55d0-55d1 r-xp 00000000 fe:00 12 /usr/bin/nginx\n\
             7f00-7f01 r--p 00000000 fe:00 13 /usr/lib/libc.so.6\n\
             7f01-7f02 r-xp 00001000 fe:00 13 /usr/lib/libc.so.6\n\

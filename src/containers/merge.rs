@@ -11,7 +11,7 @@ pub fn complete(info: &mut ContainerInfo, known: &ContainerInfo) {
     }
     fill_identity(info, known);
     fill_storage(&mut info.storage, &known.storage);
-    // Of the same init only.
+    // Only for the same init.
     let same = known
         .confinement
         .as_ref()

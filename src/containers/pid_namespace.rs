@@ -77,7 +77,7 @@ mod tests {
     fn a_process_that_ended_is_exiting() {
         assert!(!is_exiting(std::process::id()));
         let mut child = std::process::Command::new("true").spawn().unwrap();
-        // Not reaped yet, it has all of its files in /proc.
+        // A process that is not reaped yet has all of its files in /proc.
         let ended = || fs::read_to_string(format!("/proc/{}/stat", child.id())).unwrap();
         while !ended().contains(") Z") {}
         assert!(is_exiting(child.id()));

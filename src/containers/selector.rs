@@ -31,7 +31,7 @@ pub enum SelectError {
     /// No container has this name.
     Unknown {
         /// The selector.
-        asked: String,
+        requested: String,
         /// Known containers, by name.
         known: Vec<String>,
         /// Containers whose image has this name.
@@ -40,7 +40,7 @@ pub enum SelectError {
     /// The ids of several containers begin with it.
     Ambiguous {
         /// The selector.
-        asked: String,
+        requested: String,
         /// Their names and ids.
         among: Vec<String>,
     },
@@ -58,21 +58,21 @@ impl fmt::Display for SelectError {
         };
         match self {
             Self::Unknown {
-                asked,
+                requested,
                 known,
                 of_image,
             } => {
-                write!(f, "there is no container {asked:?}")?;
+                write!(f, "there is no container {requested:?}")?;
                 if *of_image > 0 {
-                    write!(f, "; {of_image} use that image: image:{asked}")
+                    write!(f, "; {of_image} use that image: image:{requested}")
                 } else if known.is_empty() {
                     f.write_str("; no containers are known")
                 } else {
                     write!(f, "; known containers: {}", list(known))
                 }
             }
-            Self::Ambiguous { asked, among } => {
-                write!(f, "several ids begin with {asked:?}: {}", list(among))
+            Self::Ambiguous { requested, among } => {
+                write!(f, "several ids begin with {requested:?}: {}", list(among))
             }
         }
     }
@@ -86,19 +86,19 @@ impl ContainerSelector {
     }
 
     fn way(&self, id: &ContainerId, info: &ContainerInfo) -> Option<Way> {
-        let asked = self.0.as_str();
-        if let Some(image) = asked.strip_prefix("image:") {
+        let requested = self.0.as_str();
+        if let Some(image) = requested.strip_prefix("image:") {
             return is_image(info, image).then_some(Way::Exact);
         }
-        if asked.is_empty() {
+        if requested.is_empty() {
             return None;
         }
-        if info.name == asked || is_pod(info, asked) {
+        if info.name == requested || is_pod(info, requested) {
             Some(Way::Exact)
-        } else if id.as_str() == asked {
+        } else if id.as_str() == requested {
             Some(Way::Id)
         } else {
-            id.as_str().starts_with(asked).then_some(Way::IdPrefix)
+            id.as_str().starts_with(requested).then_some(Way::IdPrefix)
         }
     }
 
@@ -137,7 +137,7 @@ impl ContainerSelector {
         let chosen: Vec<_> = ways.filter(|(way, ..)| Some(*way) == best).collect();
         match (best, chosen.len()) {
             (None, _) => Err(SelectError::Unknown {
-                asked: self.0.clone(),
+                requested: self.0.clone(),
                 known: containers
                     .clone()
                     .map(|(id, info)| label(id, info))
@@ -147,7 +147,7 @@ impl ContainerSelector {
                     .count(),
             }),
             (Some(Way::IdPrefix), 2..) => Err(SelectError::Ambiguous {
-                asked: self.0.clone(),
+                requested: self.0.clone(),
                 among: chosen
                     .iter()
                     .map(|(_, id, info)| format!("{} ({})", id.short(), label(id, info)))
@@ -167,20 +167,20 @@ fn label(id: &ContainerId, info: &ContainerInfo) -> String {
 }
 
 /// The image's name as written; without tag or digest it matches any.
-fn is_image(info: &ContainerInfo, asked: &str) -> bool {
-    !asked.is_empty()
-        && (info.image == asked
+fn is_image(info: &ContainerInfo, requested: &str) -> bool {
+    !requested.is_empty()
+        && (info.image == requested
             || info
                 .image
-                .strip_prefix(asked.as_bytes())
+                .strip_prefix(requested.as_bytes())
                 .is_some_and(|rest| {
                     matches!(rest.first(), Some(b':' | b'@')) && !rest.contains_str(b"/")
                 }))
 }
 
-fn is_pod(info: &ContainerInfo, asked: &str) -> bool {
+fn is_pod(info: &ContainerInfo, requested: &str) -> bool {
     let Some(pod) = &info.pod else { return false };
-    let mut parts = asked.split('/');
+    let mut parts = requested.split('/');
     match (parts.next(), parts.next(), parts.next(), parts.next()) {
         (Some(name), None, ..) => name == pod.name,
         (Some(namespace), Some(name), None, _) => namespace == pod.namespace && name == pod.name,
@@ -220,16 +220,16 @@ mod tests {
         ]
     }
 
-    fn select(asked: &str) -> Result<Vec<String>, String> {
+    fn select(requested: &str) -> Result<Vec<String>, String> {
         let all = containers();
         let all = all.iter().map(|(id, info)| (id, info));
-        let found = ContainerSelector::new(asked).resolve(all.clone());
+        let found = ContainerSelector::new(requested).resolve(all.clone());
         if let Ok(found) = &found {
-            let selected = all
-                .clone()
-                .filter(|(id, info)| ContainerSelector::new(asked).selects(id, info, all.clone()));
+            let selected = all.clone().filter(|(id, info)| {
+                ContainerSelector::new(requested).selects(id, info, all.clone())
+            });
             let selected: Vec<_> = selected.map(|(id, _)| id.clone()).collect();
-            assert_eq!(&selected, found, "{asked}");
+            assert_eq!(&selected, found, "{requested}");
         }
         found
             .map(|ids| ids.iter().map(|id| id.as_str().to_owned()).collect())
@@ -238,7 +238,7 @@ mod tests {
 
     #[test]
     fn a_name_wins_over_an_id_and_an_id_over_its_beginning() {
-        for (asked, expected) in [
+        for (requested, expected) in [
             ("db", &["ff01"][..]),
             ("/db", &["ff01"]),
             ("db01", &["db01"]),
@@ -252,9 +252,9 @@ mod tests {
             ("image:nginx:1.25", &["db01"]),
         ] {
             assert_eq!(
-                select(asked).as_deref(),
+                select(requested).as_deref(),
                 Ok(expected.map_owned().as_slice()),
-                "{asked}"
+                "{requested}"
             );
         }
         let ambiguous = select("db0");

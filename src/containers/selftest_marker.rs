@@ -109,7 +109,7 @@ mod tests {
         let path = mark.path.clone();
         drop(mark);
         assert!(!path.exists());
-        // Files that name a process that does not hold them, nobody, or nonsense.
+        // Files that name a process that does not have them open, no process, or nonsense.
         for text in ["1", "4294967295", "x", ""] {
             fs::write(&path, text).unwrap();
             assert_eq!(marked_by(folder.path(), &id), None, "{text:?}");

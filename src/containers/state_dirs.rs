@@ -13,7 +13,7 @@ const CONTAINERD_TASKS: &str = "/run/containerd/io.containerd.runtime.v2.task";
 /// State of root's runc containers, by id.
 const RUNC: &str = "/run/runc";
 
-/// The container whose cgroup is `leaf` in the top-level cgroup `parent`, or at the top itself, :
+/// The container whose cgroup is `leaf` in the top-level cgroup `parent`, or at the top itself:
 /// runtimes without a configured parent cgroup create it there. Deeper cgroups have names of a
 /// known form.
 pub(super) fn recognise(parent: &str, leaf: &str) -> Option<(Runtime, ContainerId)> {

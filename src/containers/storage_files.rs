@@ -30,7 +30,7 @@ struct Graph {
     /// Directory as this program opens it.
     root: PathBuf,
     driver: String,
-    /// Required owner of its files, beside root.
+    /// Required owner of its files, besides root.
     owner: u32,
 }
 
@@ -252,7 +252,7 @@ mod tests {
         );
         let supervisor = Supervisor {
             pid: std::process::id(),
-            // The tests' own user, whose the files are; root's need no other root.
+            // The tests' own user, who owns the files; root's storage needs no other root.
             uid: rustix::process::geteuid().as_raw(),
             kind: SupervisorKind::Shim(Shim::default()),
         };

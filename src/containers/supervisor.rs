@@ -1,4 +1,4 @@
-//! The process that a runtime leaves beside a container to supervise it: containerd's shim, or
+//! The process that a runtime runs to supervise a container: containerd's shim, or
 //! conmon of Podman and CRI-O. Its command line and working directory name the container's bundle.
 //!
 //! Only processes that no container can imitate are trusted: a supervisor in the host's pid
@@ -53,7 +53,7 @@ pub(super) struct Supervisor {
 pub(super) struct Shim {
     /// containerd's namespace.
     pub(super) namespace: String,
-    /// Of the container or pod sandbox.
+    /// Its container or pod sandbox.
     pub(super) id: String,
     /// containerd's socket.
     pub(super) address: Option<String>,
@@ -211,7 +211,7 @@ fn in_host_mounts(pid: u32) -> bool {
 }
 
 /// Whether this user owns the container: created its user namespace, which no other user but root
-/// may map. In the host's namespace, which maps all, nobody does.
+/// may map. In the host's namespace, which maps all ids, there is none.
 pub(super) fn owns(uid: u32, pid: u32) -> bool {
     let map = fs::read_to_string(format!("/proc/{pid}/uid_map")).unwrap_or_default();
     maps(&map, uid)

@@ -72,7 +72,7 @@ impl UsageSampler {
         let mounts = [&self.unified, &self.pids, &self.memory];
         let mut found = Vec::new();
         for (_, path) in containers {
-            // A hierarchy that the runtime does not use has no such directory.
+            // A hierarchy that the runtime does not use lacks such a directory.
             let mut dirs = mounts
                 .iter()
                 .filter_map(|mount| inside(mount.as_deref(), path));

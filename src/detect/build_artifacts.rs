@@ -15,9 +15,9 @@ use crate::catalog::path::{directory, is_below, leaf, normal};
 use crate::event::{Exec, File, FileOp, Origin};
 use crate::state::ProcessEntry;
 
-/// Directories above a build tool's own that are looked at.
+/// Maximum number of directories above a build tool's own that are examined.
 const MAX_DEPTH: usize = 4;
-/// Arguments of a copy that are looked at.
+/// Maximum number of arguments of a copy that are examined.
 const MAX_ARGUMENTS: usize = 32;
 /// Subject of the container's single finding about builds.
 pub(crate) const SUBJECT: &[u8] = b"built";
@@ -51,7 +51,7 @@ fn builds_sources<'a>(ctx: &RuleContext<'a>) -> Option<&'a [u8]> {
     })
 }
 
-/// A shell of the image runs a script of this name, which came with sources.
+/// A shell of the image runs a script of this name that belongs to sources.
 fn configures(ctx: &RuleContext<'_>, process: &ProcessEntry) -> bool {
     let script = match &process.script {
         Some(script) => Some(script.as_bytes()),
@@ -64,7 +64,7 @@ fn configures(ctx: &RuleContext<'_>, process: &ProcessEntry) -> bool {
     })
 }
 
-/// The directory at or above this one that holds sources: what says how to build them was unpacked,
+/// The directory at or above this one that holds sources: their build description was unpacked,
 /// checked out or generated there by programs of the image.
 fn source_tree<'a>(ctx: &RuleContext<'_>, mut path: &'a [u8]) -> Option<&'a [u8]> {
     for _ in 0..MAX_DEPTH {
@@ -174,8 +174,8 @@ fn copies_built(ctx: &RuleContext<'_>) -> bool {
     })
 }
 
-/// `make install` of the service's own build, or of sources that an exec session builds: into the
-/// place that is there for it.
+/// `make install` of the service's own build, or of sources that an exec session builds, into a
+/// directory for local software.
 #[must_use]
 pub(crate) fn installs(ctx: &RuleContext<'_>, path: &[u8]) -> bool {
     if maker(ctx) == Maker::Session {
@@ -230,7 +230,7 @@ mod tests {
         w.exec(make, "/bin/sh", &["sh", "/srv/p/test.sh"]);
         w.only(&["drift.exec-built"]);
         assert_eq!(w.highest(), Severity::Info);
-        // What a command from outside or a server's shell runs is no part of that.
+        // Programs run by a command from outside or a server's shell are not part of it.
         w.create(tar, "/srv/x.sh");
         let web = w.exec(init, "/usr/sbin/nginx", &["nginx"]);
         w.exec(web, "/bin/sh", &["sh", "/srv/x.sh"]);
@@ -269,11 +269,11 @@ mod tests {
         );
         w.create(install, "/usr/local/bin/prog");
         w.only(&["drift.exec-built", "exec.session"]);
-        // A script of another place, whatever runs it.
+        // A script elsewhere, whatever runs it.
         w.create(git, "/srv/q.sh");
         w.exec(make, "/bin/sh", &["sh", "/srv/q.sh"]);
         assert_eq!(w.finding("drift.script").severity, Severity::Medium);
-        // Another script of the checkout, run by hand, is no part of it.
+        // Another script of the checkout, run by a user, is not part of it.
         w.exec(s, "/bin/sh", &["sh", "/srv/p/evil.sh"]);
         assert_eq!(w.finding("drift.script").count, 2);
     }
@@ -303,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn a_build_file_that_somebody_typed_makes_no_build_of_a_session() {
+    fn a_typed_build_file_does_not_make_a_session_a_build() {
         for (directory, by) in [("/srv/p", "sh"), ("/tmp", "tar")] {
             let mut w = World::steady();
             let s = w.session(&["sh"]);
@@ -341,13 +341,13 @@ mod tests {
         w.create(cp, "/opt/t");
         w.exec_new(init, "/opt/t");
         w.only(&["drift.exec-built"]);
-        // Something else in its place is not built.
+        // Another file at the same path is not a built one.
         w.create(init, "/opt/t");
         w.exec_new(init, "/opt/t");
         w.rename(init, "/tmp/evil", "/srv/bin/t");
         w.exec_new(init, "/srv/bin/t");
         assert_eq!(w.all("drift.exec-new").len(), 2);
-        // A copy of something else by the same tool.
+        // A copy of another file by the same tool.
         let cp = w.exec(init, "/bin/cp", &["cp", "/tmp/evil", "/opt/u"]);
         w.create(cp, "/opt/u");
         w.exec_new(init, "/opt/u");

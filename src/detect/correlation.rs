@@ -147,7 +147,7 @@ fn record_subject(
         };
         succeed(ctx, rule, severity, subject, predecessor, title);
     }
-    if let Some(index) = told_change(ctx, rule, &joins.files) {
+    if let Some(index) = known_change(ctx, rule, &joins.files) {
         let at = (ctx.event.ts, ctx.event.seq);
         let findings = &mut ctx.findings;
         findings.record_occurrence(index, severity, at.0, at.1);
@@ -258,7 +258,7 @@ fn succeed(
 }
 
 /// The finding of this rule that reports a change of one of these files.
-fn told_change(
+fn known_change(
     ctx: &RuleContext<'_>,
     rule: &'static RuleInfo,
     paths: &[Bytes],

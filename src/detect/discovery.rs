@@ -14,9 +14,9 @@ const MAX_TEXT: usize = 4096;
 /// A command that prints facts about the system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Discovery<'a> {
-    /// The subject of the question: the command's name, or the file that it prints.
+    /// The subject of the query: the command's name, or the file that it prints.
     pub(crate) about: &'a [u8],
-    /// How typical it is of an exploration; from [`EXPLORATION`] on by itself.
+    /// How typical it is of an exploration; at [`EXPLORATION`] or above it is one by itself.
     pub(crate) weight: u32,
 }
 
@@ -87,7 +87,7 @@ fn describes_system(path: &[u8]) -> bool {
             ))
 }
 
-/// The question that the command asks about the system, if any.
+/// The fact about the system that the command queries, if any.
 #[must_use]
 pub(crate) fn of<'a>(argv: &[&'a [u8]]) -> Option<Discovery<'a>> {
     let (program, arguments) = argv.split_first()?;
@@ -99,7 +99,7 @@ pub(crate) fn of<'a>(argv: &[&'a [u8]]) -> Option<Discovery<'a>> {
     let operands = || arguments.iter().filter(|a| !a.starts_with(b"-"));
     let has = |word: &[u8]| arguments.contains(&word);
     match name {
-        // Scripts ask for one number (`id -u`) or one account; people ask for all of it.
+        // Scripts query one number (`id -u`) or one account; people query everything.
         b"id" => {
             let all = arguments.is_empty();
             all.then_some(Discovery {
@@ -135,7 +135,7 @@ fn outermost(path: &[u8]) -> bool {
     path.is_empty() || (path.starts_with(b"/") && directory(path).len() <= 1)
 }
 
-/// The questions about the system in a shell's text, each once.
+/// The queries about the system in a shell's text, each once.
 #[must_use]
 pub(crate) fn of_text(text: &[u8]) -> Vec<Discovery<'_>> {
     let text = text.get(..text.len().min(MAX_TEXT)).unwrap_or(text);

@@ -303,7 +303,7 @@ impl Detector {
 
     /// Number of alerts dropped because there were too many findings.
     #[must_use]
-    pub fn untold(&self) -> u64 {
+    pub fn unreported(&self) -> u64 {
         self.findings.not_kept()
     }
 

@@ -9,7 +9,7 @@ use super::program_roles;
 use super::rule_context::RuleContext;
 use crate::event::Client;
 
-/// Seconds after its begin in which a session can still be matched to a client.
+/// Seconds after its start in which an exec session can still be matched to a client.
 const RECENT: u64 = 3;
 /// Maximum number of such lines in one finding.
 const MAX_LINES: usize = 4;
@@ -17,7 +17,8 @@ const STARTED_BY: &str = "probably started by";
 /// The same of one that entered the namespaces itself.
 const ENTERED: &str = "entered by";
 
-/// Adds the client to the finding of the latest session, or who entered to the finding of that session.
+/// Adds the client to the finding of the latest exec session, or the entering process to the
+/// finding of its session.
 pub(super) fn look(ctx: &RuleContext<'_>, sessions: &Sessions, client: &Client) -> Alerts {
     let now = ctx.now();
     let (root, phrase) = match client.entered {
@@ -71,7 +72,7 @@ mod tests {
     use crate::event::{Client, Kind};
 
     #[test]
-    fn who_entered_itself_is_told_in_the_story_of_what_it_brought_in() {
+    fn an_entering_process_is_named_in_the_finding_of_its_session() {
         let mut w = World::steady();
         let ls = w.entered(&["ls"], false);
         w.session(&["id"]);

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::rule_memory::RuleMemory;
 use crate::event::Timestamp;
 
-/// Sessions, and rhythms of sessions, remembered in one container.
+/// Maximum number of exec sessions, and of their rhythms, stored for one container.
 const MAX_SESSIONS: usize = 256;
 
 /// The exec sessions of one container.
@@ -36,7 +36,7 @@ impl Sessions {
         self.by_root.insert(root, session);
     }
 
-    /// Root and begin of the session that began last.
+    /// Root and start time of the latest session.
     pub(crate) fn latest(&self) -> Option<(u32, Timestamp)> {
         let all = self.by_root.iter().map(|(root, s)| (*root, s.began));
         all.max_by_key(|(_, began)| *began)

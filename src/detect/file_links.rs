@@ -310,7 +310,7 @@ mod tests {
         w.only(&[]);
         w.file_as(init, FileOp::Write, "/tmp/l", |f| f.file = Some(upper(5)));
         assert_eq!(w.finding("file.accounts").severity, Severity::High);
-        // Other files' second names are nobody's business.
+        // Second names of other files are not of interest.
         let mut w = World::steady();
         let init = w.init();
         w.link(init, FileOp::Link, "/srv/a", "/srv/b");

@@ -40,7 +40,7 @@ pub(crate) fn any_ancestor(
     false
 }
 
-/// How a file that is not the image's came about, when that is ordinary.
+/// The ordinary ways in which a file outside the image is created.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum OrdinaryOrigin {
     /// Written by the container's own start-up.
@@ -93,7 +93,7 @@ fn changed(activity: &FileActivity) -> bool {
 }
 
 /// For a file that no process was seen changing: whether the comparison with the image shows that a
-/// package brought it before watching began, or that the container's start-up made it then.
+/// package installed it before watching began, or that the container's start-up created it.
 fn made_before(ctx: &RuleContext<'_>, path: &[u8]) -> Option<OrdinaryOrigin> {
     let (_, scan) = ctx.container?.scan()?;
     let mut entries = scan.entries.iter();
@@ -119,25 +119,25 @@ pub(crate) fn history(ctx: &RuleContext<'_>, path: &[u8], why: &mut Vec<String>)
         return;
     };
     let did = |op| activity.ops.contains_key(&op);
-    let mut deeds: Vec<&str> = Vec::new();
+    let mut actions: Vec<&str> = Vec::new();
     if did(FileOp::Create) || did(FileOp::Write) || did(FileOp::Truncate) {
-        deeds.push("written");
+        actions.push("written");
     }
     if did(FileOp::Rename) {
-        deeds.push("moved there");
+        actions.push("moved there");
     }
     if did(FileOp::Link) || did(FileOp::Symlink) {
-        deeds.push("linked there");
+        actions.push("linked there");
     }
     if did(FileOp::Chmod) {
-        deeds.push("made executable or its mode changed");
+        actions.push("made executable or its mode changed");
     }
-    if deeds.is_empty() {
+    if actions.is_empty() {
         return;
     }
     why.push(format!(
         "{} between {} and {}, last by {} (pid {})",
-        deeds.join(", "),
+        actions.join(", "),
         activity.first.clock(),
         activity.last.clock(),
         activity.comm.escaped(),

@@ -11,7 +11,7 @@ pub(super) const EVIDENCE: usize = 8;
 /// Maximum number of evidence events of one finding.
 pub(super) const MOST_EVIDENCE: usize = 2 * EVIDENCE;
 
-/// Number of a finding in its session, from 1; shown as `F-0001`.
+/// Number of a finding in its stream, from 1; shown as `F-0001`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct FindingId(pub u32);

@@ -1,7 +1,8 @@
 //! Known behavior of a container, by which rules decide whether something is new.
 //!
-//! It is learned from the container itself while it starts up, and for one that was found running
-//! during the first minute. What an image does when well, learned elsewhere, belongs here, too.
+//! It is learned from the container itself while it starts up, and, for one that was found running,
+//! during the first minute. A normal behavior of the image that was learned elsewhere belongs here,
+//! too.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -19,8 +20,8 @@ pub(crate) enum Behavior<'a> {
     Address(IpAddr),
     /// Connects to an address named in this domain.
     Domain(&'a [u8]),
-    /// Asks for names in this domain.
-    Asked(&'a [u8]),
+    /// Looks up names in this domain.
+    LookedUp(&'a [u8]),
     /// Listens on this port.
     Port(u16),
 }
@@ -28,32 +29,32 @@ pub(crate) enum Behavior<'a> {
 /// Known behavior of one container. Bounded: the oldest entry is dropped first.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct KnownBehavior {
-    deeds: SeenSet,
+    seen: SeenSet,
     ports: BTreeSet<u16>,
 }
 
 impl KnownBehavior {
     /// Number of entries.
     pub(super) fn len(&self) -> usize {
-        self.deeds.len() + self.ports.len()
+        self.seen.len() + self.ports.len()
     }
 
     /// The behavior is known.
-    pub(crate) fn knows(&self, deed: Behavior<'_>) -> bool {
-        match deed {
-            Behavior::Address(ip) => self.deeds.contains(ip),
-            Behavior::Domain(name) => self.deeds.contains(name),
-            Behavior::Asked(name) => self.deeds.contains((b"asked", name)),
+    pub(crate) fn knows(&self, behavior: Behavior<'_>) -> bool {
+        match behavior {
+            Behavior::Address(ip) => self.seen.contains(ip),
+            Behavior::Domain(name) => self.seen.contains(name),
+            Behavior::LookedUp(name) => self.seen.contains((b"asked", name)),
             Behavior::Port(port) => self.ports.contains(&port),
         }
     }
 
     /// Adds a behavior; true when it was not known.
-    pub(crate) fn learn(&mut self, deed: Behavior<'_>) -> bool {
-        match deed {
-            Behavior::Address(ip) => self.deeds.insert(ip),
-            Behavior::Domain(name) => self.deeds.insert(name),
-            Behavior::Asked(name) => self.deeds.insert((b"asked", name)),
+    pub(crate) fn learn(&mut self, behavior: Behavior<'_>) -> bool {
+        match behavior {
+            Behavior::Address(ip) => self.seen.insert(ip),
+            Behavior::Domain(name) => self.seen.insert(name),
+            Behavior::LookedUp(name) => self.seen.insert((b"asked", name)),
             Behavior::Port(port) if self.ports.len() < MAX_PORTS => self.ports.insert(port),
             Behavior::Port(port) => !self.ports.contains(&port),
         }
@@ -71,11 +72,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_kind_of_deed_is_known_by_itself_and_bounded() {
+    fn each_kind_of_behavior_is_known_separately_and_bounded() {
         let mut known = KnownBehavior::default();
         assert!(known.learn(Behavior::Domain(b"example.org")));
         assert!(!known.learn(Behavior::Domain(b"example.org")));
-        assert!(known.learn(Behavior::Asked(b"example.org")));
+        assert!(known.learn(Behavior::LookedUp(b"example.org")));
         assert!(known.learn(Behavior::Port(80)) && !known.learn(Behavior::Port(80)));
         for port in 1..=u16::MAX {
             known.learn(Behavior::Port(port));
@@ -84,7 +85,7 @@ mod tests {
         for n in 0..100_000_u32 {
             known.learn(Behavior::Address(IpAddr::V4(n.into())));
         }
-        // The oldest gave way.
+        // The oldest was dropped.
         assert!(known.learn(Behavior::Domain(b"example.org")));
     }
 }

@@ -45,7 +45,7 @@ pub(crate) struct Outbound {
 /// The memory of one container.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct ContainerMemory {
-    /// When it was last seen to start; its first own program start once that came.
+    /// When it was last seen to start; its first own exec once that happened.
     pub(crate) began: Option<Timestamp>,
     /// It started and has not run a program of its own yet.
     pub(crate) awaiting_first: bool,
@@ -59,7 +59,7 @@ pub(crate) struct ContainerMemory {
     pub(crate) planted: BTreeMap<Bytes, FindingIndex>,
     /// Findings about exec sessions, by host pid of the session's root.
     pub(crate) session_findings: BTreeMap<u32, FindingIndex>,
-    /// Processes that began recently with their parents, to find the neighbours in a pipe.
+    /// Processes that began recently with their parents, to find the other processes of a pipe.
     begun: VecDeque<(Timestamp, u32, u32)>,
 }
 
@@ -114,7 +114,7 @@ pub(crate) struct Memory {
 }
 
 impl ContainerMemory {
-    /// Notes the finding about the exec session with this root; without a finding it is forgotten.
+    /// Notes the finding about the exec session with this root; without a finding it is removed.
     pub(crate) fn note_session(&mut self, root: u32, index: Option<FindingIndex>) {
         let Some(index) = index else {
             self.session_findings.remove(&root);
@@ -329,7 +329,7 @@ impl Memory {
     }
 
     /// The process runs a package manager as a script that an installation or the image itself
-    /// brought: no other process was seen writing it.
+    /// contains: no other process was seen writing it.
     fn runs_installed_packager(
         &self,
         names: &ProgramAdditions,
@@ -352,7 +352,7 @@ impl Memory {
         script.starts_with(b"/") && (installed || !state.files.contains_key(&key))
     }
 
-    /// Remembers the process's latest outbound connection.
+    /// Stores the process's latest outbound connection.
     fn connected(&mut self, pid: u32, outbound: Outbound) {
         if self.outbound.len() < MAX_PROCESSES || self.outbound.contains_key(&pid) {
             self.outbound.insert(pid, outbound);

@@ -54,7 +54,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::memory::MemoryBudget;
 
-/// User settings. A recording's header contains all of them, so that a replay decides alike.
+/// User settings. A recording's header contains all of them, so that a replay decides in the same
+/// way.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Settings {
@@ -67,7 +68,7 @@ pub struct Settings {
     pub missing: BTreeSet<Requirement>,
     /// Severities, limits, allowances and silences.
     pub policy: Policy,
-    /// Bytes that state, findings and evidence may hold: it decides what is forgotten.
+    /// Bytes that state, findings and evidence may hold: it decides what is evicted.
     #[serde(skip_serializing_if = "MemoryBudget::is_usual")]
     pub memory: MemoryBudget,
 }

@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn a_changed_policy_holds_for_what_was_found_and_what_follows() {
+    fn a_changed_policy_applies_to_earlier_and_later_findings() {
         let mut w = World::steady();
         let init = w.init();
         w.exec_new(init, "/opt/agent");
@@ -144,7 +144,7 @@ mod tests {
         w.exec_new(init, "/opt/agent");
         w.exec_new(init, "/opt/other");
         assert_eq!(w.highest(), Severity::Low);
-        // Without the override both are what they were.
+        // Without the override both have their earlier values.
         change(&mut w, "");
         let all = w.all("drift.exec-new");
         assert!(all.iter().all(|f| f.severity == Severity::High), "{all:?}");
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn a_silence_comes_and_goes_with_the_policy() {
+    fn a_silence_follows_the_policy() {
         let mut w = World::steady();
         let init = w.init();
         w.exec_new(init, "/opt/agent");

@@ -145,7 +145,7 @@ pub(crate) fn script_argument(argv: &[Bytes]) -> Option<&[u8]> {
     None
 }
 
-/// Makes programs: a linker, compiler or build tool that itself is the image's.
+/// Builds programs: a linker, compiler or build tool of the image.
 #[must_use]
 pub(crate) fn is_builder(names: &ProgramAdditions, process: &ProcessEntry) -> bool {
     if !matches!(process.file.origin(), Origin::Image | Origin::CopiedUp) {
@@ -221,7 +221,7 @@ impl<'a> From<&'a Exec> for StartedProgram<'a> {
     }
 }
 
-/// Installs packages: a package manager that itself is the image's, asked to change something.
+/// Installs packages: a package manager of the image, called to change something.
 #[must_use]
 pub(crate) fn is_packager<'a>(
     names: &ProgramAdditions,
@@ -232,7 +232,7 @@ pub(crate) fn is_packager<'a>(
         return false;
     }
     let argv = started.argv;
-    // Asked to run other commands, it is a wrapper.
+    // Called to run other commands, it is a wrapper.
     if argv.iter().any(|a| a.find(b"-Invoke").is_some()) {
         return false;
     }
@@ -244,7 +244,7 @@ pub(crate) fn is_packager<'a>(
         return false;
     }
     if let Some(module) = module(argv) {
-        // An environment of its own is created by installing the installer into it.
+        // A separate environment is created by installing the installer into it.
         return makes_environment(argv) || names.is_packager_name(module) && installs(module, argv);
     }
     packager_script(names, started).is_some_and(|s| {
@@ -299,7 +299,7 @@ pub(crate) fn packager_script<'a>(
 }
 
 /// The package manager among the scripts of an interpreter that is used to write package managers.
-/// A shell script of such a name only calls one.
+/// A shell script with such a name only calls one.
 #[must_use]
 pub(crate) fn environments_packager<'a>(
     names: &ProgramAdditions,
@@ -365,7 +365,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn applets_and_versions_are_seen_through() {
+    fn applets_and_versions_are_resolved() {
         let argv = |words: &[&str]| words.iter().map(|w| Bytes::from(*w)).collect::<Vec<_>>();
         assert_eq!(name(b"/bin/busybox", &argv(&["-sh"])), b"sh");
         assert_eq!(

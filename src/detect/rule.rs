@@ -1,4 +1,4 @@
-//! What a rule is: its data and its handlers.
+//! The type of a rule: its data and its handlers.
 //!
 //! # How a rule is written
 //!
@@ -17,11 +17,11 @@
 //!    value for each container. It must be bounded, and cheap to clone: keyframes clone it.
 //! 6. The engine gives the alerts to `correlation`, which decides whether they begin a finding or
 //!    continue one (what drifted code does next, start-up drift, planted files).
-//! 7. What was so before watching began comes as [`Handler::Found`]. A rule that takes it judges as
-//!    it would have judged the start of the process; correlation marks the finding. A rule on what
-//!    is new, or on how often something happens, leaves it alone.
+//! 7. State from before watching began comes as [`Handler::Found`]. A rule that handles it decides
+//!    as at the start of the process; correlation marks the finding. A rule on new behavior, or on
+//!    the frequency of something, ignores it.
 //! 8. An event that raises nothing must not allocate.
-//! 9. The tests in the file run the dangerous case and its harmless twin against a `World`.
+//! 9. The tests in the file run the dangerous and the similar harmless case in a `World`.
 
 use super::alert::Alerts;
 use super::rule_context::RuleContext;

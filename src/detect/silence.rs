@@ -41,7 +41,7 @@ impl Silence {
             && self.scope.fits(id, info)
     }
 
-    /// Every subject of the finding matches. Subjects that are added later are judged again: a
+    /// Every subject of the finding matches. Subjects that are added later are checked again: a
     /// silence for a change of one file does not cover the next file.
     fn is_about(&self, finding: &Finding) -> bool {
         let fits = |thing: &Bytes| {

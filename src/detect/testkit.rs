@@ -1,5 +1,5 @@
-//! A small world for the rules' tests: one container, its processes and time, run through the real
-//! state. `testkit_events` has the actions of its processes.
+//! A test environment for rules: one container, its processes and time, with the real state.
+//! `testkit_events` has the actions of its processes.
 
 use std::sync::Arc;
 
@@ -419,7 +419,7 @@ impl World {
         self.enter(argv, true)
     }
 
-    /// A process of the host enters the container's namespaces, past its engine.
+    /// A process of the host enters the container's namespaces, bypassing its engine.
     pub(super) fn entered(&mut self, argv: &[&str], tty: bool) -> u32 {
         let pid = self.next_pid;
         self.next_pid += 1;

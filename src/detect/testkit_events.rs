@@ -1,4 +1,4 @@
-//! Actions of processes in the world of the rules' tests: files, connections, privileged calls.
+//! Actions of processes in the rules' test environment: files, connections, privileged calls.
 
 use super::testkit::{World, upper};
 use crate::event::{

@@ -318,12 +318,12 @@ fn open_regular(root: &OwnedFd, path: &[u8]) -> Result<Option<File>, String> {
 }
 
 impl LayerTree {
-    /// A regular file of the writable layer, if it is there.
+    /// A regular file of the writable layer, if it exists.
     pub(super) fn upper_file(&self, path: &[u8]) -> Result<Option<File>, String> {
         open_regular(&self.upper, path)
     }
 
-    /// A regular file as the image has it, if it is there.
+    /// A regular file of the image, if it exists.
     pub(super) fn image_file(&self, path: &[u8]) -> Result<Option<File>, String> {
         let mut parts = self.root();
         let mut names = path.split(|b| *b == b'/').peekable();

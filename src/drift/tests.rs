@@ -221,7 +221,7 @@ fn nothing_hostile_is_followed_opened_or_believed() {
     symlink(&secret, w.at("upper/etc/passwd")).unwrap();
     symlink("/", w.at("upper/data")).unwrap();
     symlink("../../..", w.at("upper/out")).unwrap();
-    // Fifos, which would wait for ever, and a huge file without content.
+    // Fifos, which would block forever, and a huge file without content.
     let fifo = w.at("upper/etc/fifo");
     mknodat(CWD, &fifo, FileType::Fifo, Mode::from_raw_mode(0o644), 0).unwrap();
     w.write("base/fifo", "was a file");
@@ -298,14 +298,14 @@ fn a_file_that_shrinks_and_grows_while_it_is_read_differs() {
     let path = w.write("upper/f", vec![7_u8; 8 << 20]);
     let stop = std::sync::Arc::new(AtomicBool::new(false));
     let (ended, writing) = (std::sync::Arc::clone(&stop), path.clone());
-    let (tell, begun) = std::sync::mpsc::channel();
+    let (started, begun) = std::sync::mpsc::channel();
     let writer = std::thread::spawn(move || {
         let mut size = 8 << 20;
         while !ended.load(Ordering::Relaxed) {
             size = if size == 8 << 20 { 4096 } else { 8 << 20 };
             let file = File::options().write(true).open(&writing).unwrap();
             file.set_len(size).unwrap();
-            let _ = tell.send(());
+            let _ = started.send(());
         }
     });
     begun.recv().unwrap();
@@ -408,7 +408,7 @@ fn text_that_differs_is_shown_and_secrets_are_not() {
 }
 
 #[test]
-fn cancelled_or_without_layers_it_says_so() {
+fn a_cancelled_scan_and_missing_layers_are_reported() {
     let w = TestRoot::new();
     w.write("upper/x", "x");
     let progress = ScanProgress::default();

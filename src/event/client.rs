@@ -1,12 +1,12 @@
-//! Who on this host brought a process into a container: a client that asked its engine to, or whoever
-//! entered its namespaces.
+//! Which process of this host started a process in a container: a client that requested it from its
+//! engine, or one that entered its namespaces.
 
 use serde::{Deserialize, Serialize};
 
 use super::Bytes;
 
-/// A program on this host that asked an engine to run a command in a container, as far as its
-/// command line says; or one that entered the container's namespaces itself, as the kernel saw it. The
+/// A program on this host that requested a command in a container from an engine, judging by its
+/// command line; or one that entered the container's namespaces itself, as the kernel reported. The
 /// event's pid is the program's.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Client {

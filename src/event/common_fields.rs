@@ -1,5 +1,5 @@
 //! The common fields of an event line as this program's writer puts them: read without a parser,
-//! since a session holds millions. Any other line is left to the parser.
+//! since a recording has millions. Any other line is left to the parser.
 
 use super::Timestamp;
 

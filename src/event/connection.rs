@@ -105,7 +105,7 @@ pub struct Accept {
     /// Short name of the process.
     #[serde(default)]
     pub comm: Bytes,
-    /// How it was asked for, when not by its system call.
+    /// How it was requested, if not by its system call.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub via: Option<Via>,
 }
@@ -142,7 +142,7 @@ pub struct Listen {
     /// Short name of the process.
     #[serde(default)]
     pub comm: Bytes,
-    /// How it was asked for, when not by its system call.
+    /// How it was requested, if not by its system call.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub via: Option<Via>,
 }

@@ -295,15 +295,15 @@ impl ContainerInfo {
         within.next().unwrap_or(uid)
     }
 
-    /// About how many bytes it takes.
+    /// Approximate bytes.
     pub(crate) fn weight(&self) -> usize {
-        // What cannot be written was not read from a file either.
+        // A value that cannot be written cannot have been read from a file.
         let line = serde_json::to_vec(self);
         size_of::<Self>() + line.map_or(0, |line| line.len())
     }
 
-    /// Leaves out what can be long: labels, networks, the ends of lists. What is still long then is no
-    /// engine's, and all but its name goes.
+    /// Removes long parts: labels, networks, the ends of lists. Facts that are still long are not
+    /// from an engine, and only the name is kept.
     pub(crate) fn shorten(&mut self) {
         const LIST: usize = 32;
         const LONG: usize = 64 << 10;

@@ -9,7 +9,7 @@ use super::Bytes;
 /// An answer to a DNS query.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Dns {
-    /// The name asked for, lower case, without the final dot.
+    /// The queried name, lower case, without the final dot.
     pub name: Bytes,
     /// Query type, e.g. `A`, `AAAA`, `TXT`.
     pub qtype: String,

@@ -164,7 +164,7 @@ pub struct Differing {
     /// Group.
     #[serde(default)]
     pub gid: u32,
-    /// Last change of content, as the file says.
+    /// Last change of content, by the file's metadata.
     #[serde(default)]
     pub mtime: Timestamp,
     /// Last change of the inode (ctime), which programs cannot set.

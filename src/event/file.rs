@@ -351,7 +351,7 @@ pub enum CompareClass {
 }
 
 /// The comparison of a file's content with the image's: an event itself, so that a replay decides
-/// alike.
+/// in the same way.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Compare {
     /// Path as the container sees it.

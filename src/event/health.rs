@@ -14,11 +14,11 @@ pub struct Tick {
     /// changed. `None`: not measured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub processes: Option<Vec<ProcessUsage>>,
-    /// Events lost since the session began.
+    /// Events lost since watching began.
     #[serde(default)]
     pub lost_total: u64,
-    /// Difference of the host's wall clock to the session's times, nanoseconds: not 0 when the
-    /// clock was set since the session began.
+    /// Difference of the host's wall clock to the stream's times, nanoseconds: not 0 if the clock
+    /// was set since watching began.
     #[serde(default, skip_serializing_if = "is_nothing")]
     pub clock_step: i64,
 }
@@ -67,7 +67,7 @@ pub enum LostReason {
     MapFull,
     /// The engine's event stream broke; what happened meanwhile is not known.
     Engine,
-    /// The session file could not be written.
+    /// The recording could not be written.
     Recorder,
 }
 

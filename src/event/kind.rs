@@ -94,11 +94,12 @@ kinds! {
     Syscall(Syscall) "syscall";
     /// A container appeared, changed or ended, or facts about it arrived.
     Container(Box<ContainerEvent>) "container";
-    /// A program on this host asked an engine to run a command inside, or entered itself; the event's pid is its.
+    /// A program on this host requested a command inside from an engine, or entered itself; the
+    /// event's pid is its pid.
     Client(Box<Client>) "client";
     /// One second passed: time, usage per container, loss totals.
     Tick(Box<Tick>) "tick";
-    /// The policy file was read again.
+    /// The policy file was reloaded.
     Policy(Box<PolicyChange>) "policy";
     /// A response from hullwatch's screen.
     Response(Box<Response>) "response";

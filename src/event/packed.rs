@@ -122,7 +122,7 @@ fn unsigned(number: u64) -> i64 {
     (number >> 1).cast_signed() ^ -(number & 1).cast_signed()
 }
 
-/// Seven bits a byte, the lowest first; the highest bit says that more follow.
+/// Seven bits a byte, the lowest first; the highest bit means that more follow.
 fn put(out: &mut Vec<u8>, mut number: u64) {
     while number > 0x7f {
         out.push(number.to_le_bytes()[0] | 0x80);
@@ -176,7 +176,7 @@ mod tests {
         ];
         let of = |n: u32| Event {
             seq: u64::from(n) * 3 + 7,
-            // Now and then a time goes back.
+            // Times may decrease.
             ts: Timestamp(1_795_442_607_000_000_042 + i64::from(n) * 700 - i64::from(n % 5) * 9000),
             container: (!n.is_multiple_of(3)).then(|| ContainerId::new(&format!("c{}", n % 2))),
             pid: (n * 7919) % 4_000_000,

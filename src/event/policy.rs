@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Severity, Timestamp};
 
-/// The policy file was read again, or an attempt to read it failed.
+/// The policy file was reloaded, or an attempt to read it failed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PolicyChange {
     /// The file.

@@ -140,7 +140,7 @@ pub struct Process {
     /// container.
     #[serde(default, skip_serializing_if = "is_false")]
     pub entered: bool,
-    /// What its descriptors 0, 1 and 2 are; empty when unreadable.
+    /// The targets of its descriptors 0, 1 and 2; empty when unreadable.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub streams: Vec<Stream>,
     /// Files mapped as code that are in no lower layer of its image, without its executable;

@@ -96,7 +96,7 @@ impl ResponseOutcome {
 pub struct Response {
     /// The action.
     pub action: ResponseAction,
-    /// Its targets beside the container: networks, addresses, files, a process.
+    /// Its targets other than the container: networks, addresses, files, a process.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub targets: Vec<Bytes>,
     /// User id of the person: of the one who called sudo.

@@ -53,7 +53,7 @@ impl Timestamp {
         jiff::Timestamp::from_nanosecond(i128::from(self.0)).unwrap_or(jiff::Timestamp::UNIX_EPOCH)
     }
 
-    /// Reads RFC 3339, as engines and session files write it.
+    /// Reads RFC 3339, as engines and recordings write it.
     ///
     /// # Errors
     /// When `text` is no RFC 3339 instant or is outside the range of 64-bit nanoseconds.
@@ -69,7 +69,7 @@ impl Timestamp {
 }
 
 impl Timestamp {
-    /// The form session files have, `2026-01-31T12:00:00.000000000Z`: a session holds millions.
+    /// The form in recordings, `2026-01-31T12:00:00.000000000Z`, of which they have millions.
     pub(super) fn from_own_form(text: &[u8]) -> Option<Self> {
         const FORM: &[u8; 30] = b"dddd-dd-ddTdd:dd:dd.dddddddddZ";
         let text: &[u8; 30] = text.try_into().ok()?;

@@ -1,26 +1,26 @@
-//! About how many bytes an event takes in memory.
+//! The approximate size of an event in memory.
 
 use super::{Bytes, Endpoint, Event, Kind};
 
-/// An event, its box and its place in a table, without its words.
+/// Bytes of an event, its box and its table entry, without its texts.
 const BARE: usize = 320;
-/// A word beside its bytes.
+/// A word in addition to its bytes.
 const WORD: usize = 40;
 
-/// About how many bytes these words take.
+/// Approximate bytes of these texts.
 pub(crate) fn weight_of<'a>(words: impl IntoIterator<Item = &'a Bytes>) -> usize {
     words.into_iter().map(|word| WORD + word.len()).sum()
 }
 
 impl Event {
-    /// About how many bytes it takes, its words included though others may share them. The same for
-    /// an event that was recorded and read again.
+    /// Approximate bytes, including texts that others may share. The same for an event that was
+    /// recorded and read again.
     #[must_use]
     pub fn weight(&self) -> usize {
         let words = self.kind.words().unwrap_or_else(|| {
-            // About what its line takes, and as much again for tables.
+            // Approximately its line, and as much again for tables.
             let mut line = Vec::new();
-            // Whatever cannot be written was not read from a file either.
+            // A value that cannot be written cannot have been read from a file.
             let _ = self.write_json(&mut line);
             line.len() * 2
         });
@@ -29,8 +29,7 @@ impl Event {
 }
 
 impl Kind {
-    /// About how many bytes its words take; `None` for the kinds of which there are few, and which
-    /// have many fields.
+    /// Approximate bytes of its texts; `None` for rare kinds with many fields.
     fn words(&self) -> Option<usize> {
         let peer = |endpoint: &Endpoint| match endpoint {
             Endpoint::Unix(path) => path.len(),
@@ -44,7 +43,7 @@ impl Kind {
             Self::Process(process) => {
                 let own = [&process.comm, &process.exe, &process.cwd];
                 let mapped = process.mapped.iter().map(|mapped| &mapped.path);
-                // Where its descriptors lead is read from `/proc`, three of them.
+                // The targets of its three standard descriptors, from `/proc`.
                 let streams = process.streams.len() * 256;
                 weight_of(own) + weight_of(&process.argv) + weight_of(mapped) + streams
             }

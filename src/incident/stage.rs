@@ -163,7 +163,7 @@ pub fn sentence(stages: &[Stage], arrow: &str) -> String {
     names.join(&format!(" {arrow} "))
 }
 
-/// Whether there are at least two different stages besides mere context.
+/// Whether there are at least two different stages other than context.
 #[must_use]
 pub fn is_chain(stages: &[Stage]) -> bool {
     stages.iter().filter(|stage| stage.weight > 0).count() > 1

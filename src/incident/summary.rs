@@ -340,7 +340,7 @@ fn connected(state: &State, group: &Group, running: &[u32]) -> Vec<ConnectionKey
     rows.map(|(key, _)| key.clone()).collect()
 }
 
-/// Sensitive files that differ from the image, beside the incident's known files.
+/// Sensitive files that differ from the image, besides the incident's known files.
 fn differing(state: &State, container: &ContainerId, known: &[Bytes]) -> Vec<Bytes> {
     let container = state.containers.get(container);
     let scan = container.and_then(|container| container.scan());

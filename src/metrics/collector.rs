@@ -219,7 +219,7 @@ fn of_core(core: &Core, out: &mut MetricWriter<'_, '_>) -> fmt::Result {
         (
             "hullwatch_findings_not_kept",
             "Findings dropped because there were too many",
-            core.detector.untold(),
+            core.detector.unreported(),
         ),
         (
             "hullwatch_incidents_not_kept",

@@ -1,4 +1,4 @@
-//! What hullwatch counts, for Prometheus: events, losses, findings, incidents, the usage of
+//! Metrics for Prometheus: events, losses, findings, incidents, the usage of
 //! containers, deliveries to sinks, and hullwatch's own usage.
 //!
 //! All metrics are computed from the core for each request; only events are counted by type as they

@@ -105,7 +105,7 @@ async fn serve(listener: TcpListener, source: Arc<MetricsSource>) -> io::Result<
     }
 }
 
-/// The metrics in the format that is asked for, after its media type.
+/// The metrics in the requested format, after its media type.
 fn metrics(
     request: &Request<Incoming>,
     source: &MetricsSource,
@@ -170,7 +170,7 @@ mod tests {
             sinks: crate::sink::SinkBoard::default(),
         };
         server.start(source).unwrap();
-        // Many who connect and say nothing keep nobody out for long.
+        // Many idle connections block other clients only for a short time.
         let idle: Vec<_> = (0..MOST - 1)
             .map(|_| TcpStream::connect(address).unwrap())
             .collect();

@@ -44,7 +44,8 @@ pub(super) fn check(s: &CheckedContainer<'_>) -> Vec<CheckResult> {
             &security.ipc_mode,
         ),
         shared("host-uts", "5.21", Severity::Low, "uts", &security.uts_mode),
-        // The host's user namespace is the default: only who gave up a remapped one is asked.
+        // The host's user namespace is the default: only a container that opted out of remapping
+        // fails.
         s.result(
             ("host-user", "5.31", Severity::Medium),
             security.user_mode == "host",

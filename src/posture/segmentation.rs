@@ -6,7 +6,7 @@ use serde::Serialize;
 use crate::baseline::{Baseline, Facet, ItemField};
 use crate::event::{ContainerInfo, escape};
 
-/// A container as input of the comparison with its neighbours.
+/// A container as input of the comparison with other containers.
 #[derive(Debug, Clone, Copy)]
 pub struct Neighbour<'a> {
     /// Its facts.

@@ -109,7 +109,7 @@ fn whole(name: &str, addresses: usize) -> (String, usize, bool) {
 }
 
 #[test]
-fn the_length_comes_in_a_segment_of_its_own() {
+fn the_length_in_a_separate_segment() {
     let stream = message("a.test", 2);
     let mut seen = Watched::connected();
     seen.part(&stream, 0, 2);
@@ -124,7 +124,7 @@ fn the_length_comes_in_a_segment_of_its_own() {
 }
 
 #[test]
-fn an_answer_comes_in_two_segments_and_two_in_one() {
+fn an_answer_in_two_segments_and_two_answers_in_one() {
     let stream = message("a.test", 121);
     let mut seen = Watched::connected();
     seen.part(&stream, 0, 900);
@@ -154,7 +154,7 @@ fn segments_come_out_of_order_and_twice() {
 }
 
 #[test]
-fn a_segment_that_never_comes_cuts_one_answer() {
+fn a_missing_segment_cuts_one_answer() {
     let stream = [message("a.test", 9), message("b.test", 9)].concat();
     let mut seen = Watched::connected();
     seen.part(&stream, 0, 60);
@@ -270,7 +270,7 @@ proptest! {
         cuts.extend([0, stream.len()]);
         cuts.sort_unstable();
         let mut parts: Vec<_> = cuts.windows(2).map(|w| (w[0], w[1])).collect();
-        // Some neighbours change places.
+        // Some adjacent packets change places.
         for n in (1..parts.len()).filter(|n| order >> (n % 64) & 1 == 1) {
             parts.swap(n - 1, n);
         }

@@ -20,7 +20,7 @@ use super::repeats::{Due, Repeats};
 use super::ring::Ring;
 use super::type_info::{self, TypeInfo};
 use super::{
-    Loss, Observed, ProbeConfig, ProbeError, Report, hooks, offsets, record, rings, tables,
+    Loss, Observed, ProbeConfig, ProbeError, Report, hooks, io_uring, offsets, record, tables,
 };
 use crate::event::{LostReason, Timestamp};
 use crate::system::{OwnProcess, SessionClock};
@@ -30,7 +30,7 @@ static OBJECT: &[u8] =
 
 /// A program that attaches by itself: name, tracepoint, and whether it is required.
 const ATTACHED: &[(&str, &str, bool)] = &[
-    // Before the one that tells of the program, which asks whose it is.
+    // Before the program that reports the exec, which needs its container.
     ("exec_namespaces", "sched_process_exec", false),
     ("process_exec", "sched_process_exec", true),
     // Attached after the program that records the exec.
@@ -63,7 +63,7 @@ const CLASSES: &[&str] = &[
 /// The running programs. Dropping it detaches them.
 pub struct Probe {
     ring: Ring,
-    /// Whose records are wanted.
+    /// The containers whose records are wanted.
     pub gate: Gate,
     losses: [Losses; 3],
     repeats: Repeats,
@@ -192,7 +192,7 @@ impl Probe {
             }
         }
         capability(&mut programs, &btf, &mut report)?;
-        let ring_programs = rings::attach(&mut programs, &btf, &mut report)?;
+        let ring_programs = io_uring::attach(&mut programs, &btf, &mut report)?;
         let losses = [
             Losses::take(
                 &mut programs,

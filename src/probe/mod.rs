@@ -8,6 +8,7 @@ mod dns_streams_tests;
 mod fuzz;
 mod gate;
 mod hooks;
+mod io_uring;
 mod load;
 mod losses;
 mod object;
@@ -15,7 +16,6 @@ mod offsets;
 mod record;
 mod repeats;
 mod ring;
-mod rings;
 pub mod tables;
 mod type_info;
 
@@ -73,7 +73,7 @@ pub enum Presence {
 pub enum Observation {
     /// An event of the stream.
     Event(Kind),
-    /// A cgroup of the v2 hierarchy was made.
+    /// A cgroup of the v2 hierarchy was created.
     CgroupBorn {
         /// Its id.
         id: u64,
@@ -98,11 +98,11 @@ pub struct NamespaceEntry {
     pub client: Client,
     /// Its short name.
     pub comm: Bytes,
-    /// It is inside itself; else only the children that it will have.
+    /// It is inside itself; else only its future children are.
     pub inside: bool,
 }
 
-/// Events lost since the last look.
+/// Events lost since the last read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Loss {
     /// Why.
@@ -150,7 +150,7 @@ pub enum ProbeError {
     MissingHelper {
         /// Its name.
         helper: &'static str,
-        /// The version that brought it.
+        /// The version that introduced it.
         since: &'static str,
         /// Release.
         kernel: String,

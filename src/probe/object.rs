@@ -6,7 +6,7 @@ use aya::programs::{BtfTracePoint, Program};
 
 use super::ProbeError;
 
-/// An error of the loader with its causes, the last of which says what is wrong.
+/// An error of the loader with its causes, the last of which is the actual problem.
 pub(super) fn load_error(error: impl std::error::Error) -> ProbeError {
     // The cause is what helps; errors of the loader name it last.
     let mut text = crate::text::error_chain(&error);

@@ -307,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cgroup_that_ends_takes_its_repeats_along() {
+    fn repeats_of_an_ended_cgroup_are_reported_with_its_end() {
         let (mut table, mut kernel) = (RepeatTable::default(), Fake::default());
         table.reported(&mut observed(0, FileOp::Write, 1));
         kernel.0.insert(the_key(), 3);
@@ -366,7 +366,7 @@ mod tests {
         let mut raced = observed(2 * SECOND, FileOp::Write, 42);
         table.reported(&mut raced);
         assert_eq!(count(&raced), 1);
-        // One that began anew, after the count was taken.
+        // One that started again after the count was read.
         let (mut table, mut kernel) = (RepeatTable::default(), Fake::default());
         table.reported(&mut observed(0, FileOp::Write, 1));
         kernel.0.insert(the_key(), 41);

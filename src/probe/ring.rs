@@ -62,7 +62,7 @@ impl Ring {
     /// Returns their number. If the window cannot be moved, the unread records stay.
     pub(super) fn drain(&mut self, mut sink: impl FnMut(&[u8])) -> usize {
         let mut count = 0;
-        // With Acquire: what was written before this number was can be seen.
+        // With Acquire: writes before that of this number are visible.
         let end = self.producer.number().load(Ordering::Acquire);
         while self.position != end {
             let Ok(length) = self.see(HEADER).map(|view| view.length()) else {
@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn every_record_comes_whole_and_in_order_wherever_it_lies() {
+    fn every_record_is_complete_and_in_order_at_any_position() {
         let (mut kernel, mut ring) = Kernel::new(page_size());
         let mut number = 0_u8;
         for length in (0..300).chain([3000, 1, 4000, 4000, 7, 4080]) {

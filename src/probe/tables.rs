@@ -85,7 +85,7 @@ pub fn registers() -> [u32; 7] {
     }
 }
 
-/// For the kernel's `MEMORY_CALLS`: 1 for each call in which the kernel asks for a capability only
+/// For the kernel's `MEMORY_CALLS`: 1 for each call in which the kernel checks a capability only
 /// to reserve memory.
 #[must_use]
 pub fn memory_calls() -> [u8; CALLS] {

@@ -1,6 +1,6 @@
 //! Reader of the kernel's type information (BTF): offsets of structure members, names of helpers.
 //!
-//! The kernel's own has some 140,000 types, of which fewer than a hundred are asked for. It is
+//! The kernel's own has some 140,000 types, of which fewer than a hundred are needed. It is
 //! read once, in place: only the position of each type is stored.
 
 use std::path::Path;

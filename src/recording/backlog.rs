@@ -13,16 +13,16 @@ use crate::shedding::shed;
 pub(super) struct Backlog {
     waiting: Mutex<Queued>,
     changed: Condvar,
-    /// Number of events that may wait.
+    /// Maximum number of waiting events.
     limit: usize,
-    /// Bytes of events that may wait, about.
+    /// Approximate maximum of their bytes.
     most: usize,
 }
 
 #[derive(Debug, Default)]
 struct Queued {
     events: Vec<Arc<Event>>,
-    /// Their bytes, about.
+    /// Their approximate bytes.
     bytes: usize,
     closed: bool,
 }
@@ -203,7 +203,8 @@ mod tests {
         Kind::Tick(Box::default())
     }
 
-    /// Checks that every number from 1 on is there or explained; returns how many are missing.
+    /// Checks that every number from 1 on exists or is reported as lost; returns how many are
+    /// missing.
     fn explained(events: &[Arc<Event>], last: u64) -> u64 {
         let (mut next, mut missing) = (1, 0);
         for event in events {
@@ -241,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn even_if_every_second_event_stays_the_limit_holds() {
+    fn the_limit_is_kept_even_if_every_second_event_stays() {
         let backlog = Backlog::new(64, usize::MAX);
         let mut dropped = 0;
         for seq in 1..=1_000 {
@@ -254,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn a_closed_backlog_gives_what_waits_and_takes_no_more() {
+    fn a_closed_backlog_returns_waiting_entries_and_accepts_no_more() {
         let backlog = Backlog::new(64, usize::MAX);
         assert_eq!(backlog.push(event(1, 'a', fork())), Ok(0));
         assert_eq!(backlog.close(), 1);

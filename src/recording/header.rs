@@ -16,7 +16,7 @@ pub const SCHEMA: u32 = 1;
 pub struct BlindRule {
     /// The rule's id, or the fact that is missing.
     pub rule: String,
-    /// What this host lacks.
+    /// Facts that this host lacks.
     pub why: String,
 }
 

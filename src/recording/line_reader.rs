@@ -33,16 +33,16 @@ pub(super) enum NextLine<'a> {
 pub(super) struct LineReader {
     stream: ByteStream,
     buffer: Vec<u8>,
-    /// Bytes of `buffer` handed out already.
+    /// Bytes of `buffer` that were returned already.
     start: usize,
     /// Bytes of `buffer` that hold data.
     end: usize,
-    /// Number of the line handed out last, from 1.
+    /// Number of the line returned last, from 1.
     pub(super) number: u64,
     /// Decompressed bytes before `start`.
     offset: u64,
     hasher: Option<Sha256>,
-    /// Length with newline of the line handed out last, hashed only when the next is asked for:
+    /// Length with newline of the line returned last, hashed only when the next is requested:
     /// a digest line is checked against the bytes before it.
     last: usize,
     failed: Option<io::Error>,
@@ -66,13 +66,13 @@ impl LineReader {
         }
     }
 
-    /// SHA-256 of all bytes before the line handed out last.
+    /// SHA-256 of all bytes before the line returned last.
     pub(super) fn digest(&self) -> Option<String> {
         let hasher = self.hasher.clone()?;
         Some(hex(&hasher.finalize()))
     }
 
-    /// The line handed out last, with its newline.
+    /// The line returned last, with its newline.
     pub(super) fn current(&self) -> &[u8] {
         self.buffer
             .get(self.start..self.start + self.last)
@@ -140,7 +140,7 @@ impl LineReader {
         }
     }
 
-    /// Hashes and forgets the line handed out last.
+    /// Hashes and drops the line returned last.
     fn take_last(&mut self) {
         let line = self.start..self.start + self.last;
         if let (Some(hasher), Some(bytes)) = (&mut self.hasher, self.buffer.get(line)) {

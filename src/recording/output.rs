@@ -40,7 +40,7 @@ enum Sink {
 struct RecordingFile {
     file: File,
     written: Arc<AtomicU64>,
-    /// Bytes that a full disk still takes.
+    /// Bytes that a full disk still accepts.
     #[cfg(test)]
     room: Option<Arc<AtomicU64>>,
 }
@@ -75,7 +75,7 @@ impl Write for RecordingFile {
 /// The open file of a recording.
 pub(super) struct RecordingOutput {
     path: PathBuf,
-    /// The same open file, to see what others did to it.
+    /// The same open file, to detect changes by other processes.
     check: File,
     /// Bytes written to it.
     stored: Arc<AtomicU64>,
@@ -90,7 +90,7 @@ pub(super) struct RecordingOutput {
     /// Bytes of the file up to that point.
     checkpoint: u64,
     when_full: Option<WhenFull>,
-    /// Bytes that a full disk still takes.
+    /// Bytes that a full disk still accepts.
     #[cfg(test)]
     room: Option<Arc<AtomicU64>>,
 }
@@ -136,8 +136,8 @@ impl RecordingOutput {
         })
     }
 
-    /// From now on `when_full` decides how long a full disk is waited for: the file is cut to what
-    /// it holds for certain, and goes on from there.
+    /// From now on `when_full` decides how long a full disk is waited for: the file is cut to its
+    /// certain part, and writing continues from there.
     pub(super) fn when_full(&mut self, when_full: WhenFull) {
         self.when_full = Some(when_full);
     }
@@ -166,8 +166,8 @@ impl RecordingOutput {
         Ok(())
     }
 
-    /// Hands everything written so far to the operating system, and begins the next frame when this
-    /// one is full.
+    /// Passes everything written so far to the operating system, and begins the next frame when
+    /// this one is full.
     ///
     /// # Errors
     /// When the file cannot be written, or others removed or cut it.
@@ -256,7 +256,7 @@ impl RecordingOutput {
                 return Err(self.fail(error));
             }
             waited = true;
-            // What does not reach the file is written again.
+            // Bytes that did not reach the file are written again.
             self.sink = Sink::Between;
             self.untouched()?;
             done = self.write_again(end_frame);
@@ -285,7 +285,7 @@ impl RecordingOutput {
         self.hand_over(end_frame)
     }
 
-    /// Empties the buffers into the file; with `end_frame` it goes on with a new frame.
+    /// Flushes the buffers into the file; with `end_frame` it continues with a new frame.
     fn hand_over(&mut self, end_frame: bool) -> io::Result<()> {
         match &mut self.sink {
             Sink::Plain(file) => return file.flush(),
@@ -329,7 +329,7 @@ impl RecordingOutput {
         }));
     }
 
-    /// Lets a test have the disk take so many bytes more.
+    /// For tests: the disk accepts only this many further bytes.
     #[cfg(test)]
     pub(super) fn limit(&mut self, room: &Arc<AtomicU64>) {
         self.room = Some(Arc::clone(room));

@@ -9,10 +9,10 @@ use super::source::FilePosition;
 use super::{Header, RecordingError};
 use crate::event::Event;
 
-/// A batch ends at each multiple of this number of events, or when it has so many bytes; keyframes are
-/// taken there.
+/// A batch ends at each multiple of this number of events, or at this number of bytes; keyframes
+/// are taken there.
 const BATCH: u64 = 1024;
-/// Bytes of events, about: events of a hostile file are as long as a line may be.
+/// Approximate bytes of events: events of a hostile file are as long as a line may be.
 const BATCH_BYTES: usize = 2 << 20;
 /// Number of batches that may wait.
 const QUEUE: usize = 8;

@@ -40,7 +40,7 @@ pub struct RecordingReader {
     ended: bool,
     /// The file is still being written; reported when its end was read.
     growth: Option<Arc<GrowthSignal>>,
-    /// The finding line handed out last.
+    /// The finding line returned last.
     finding: Vec<u8>,
 }
 

@@ -36,7 +36,7 @@ pub struct RingLimits {
 pub struct RingSegment {
     /// Its file.
     pub path: PathBuf,
-    /// When it began, as its name says.
+    /// When it began, by its name.
     pub began: Timestamp,
     /// When it was last written.
     pub written: Timestamp,
@@ -278,7 +278,8 @@ mod tests {
             segment(1800, 40, false),
         ];
         assert_eq!(due(&large, 1800, 1000), (vec![600, 1200], false));
-        // By free space: then even the pinned one goes, and at last nothing is left to remove.
+        // By free space: then even the pinned one is removed, and finally nothing is left to
+        // remove.
         assert_eq!(due(&ring, 1800, 35), (vec![0, 600], false));
         assert_eq!(due(&ring, 1800, 10), (vec![0, 600], true));
     }
@@ -295,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn removing_takes_the_pin_along_and_leaves_other_files() {
+    fn removing_deletes_the_pin_and_keeps_other_files() {
         let dir = tempfile::tempdir().unwrap();
         let ring = dir.path();
         let paths = [0, 600, 1200].map(|seconds| segment_path(ring, at(seconds)));

@@ -193,7 +193,7 @@ pub(super) struct ByteStream {
     inner: Codec,
     /// Where frames begin: number of their first decompressed byte, offset in the stored file.
     frames: Vec<(u64, u64)>,
-    /// Bytes handed out since `open`.
+    /// Bytes returned since `open`.
     produced: u64,
     compressed: bool,
     /// Offset in the stored file at which the current frame begins.

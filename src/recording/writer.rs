@@ -155,7 +155,7 @@ impl Writer {
         self.record(event, &[])
     }
 
-    /// Hands everything written so far to the operating system.
+    /// Passes everything written so far to the operating system.
     ///
     /// # Errors
     /// When the file cannot be written.
@@ -195,7 +195,7 @@ impl Writer {
         self.output.redirect(file);
     }
 
-    /// Lets a test have the disk take so many bytes more.
+    /// For tests: the disk accepts only this many further bytes.
     #[cfg(test)]
     pub(super) fn limit(&mut self, room: &Arc<AtomicU64>) {
         self.output.limit(room);

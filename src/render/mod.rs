@@ -1,4 +1,4 @@
-//! Advice in the words of what starts containers: one file for each target.
+//! Advice in the format of each tool that starts containers: one file for each target.
 //!
 //! Whatever comes from a container is quoted for its target: the lines are pasted into a shell.
 

@@ -1,4 +1,4 @@
-//! Advice on a container's peers as an nftables table of its own, beside the engine's rules.
+//! Advice on a container's peers as a separate nftables table, in addition to the engine's rules.
 
 use std::net::IpAddr;
 

@@ -74,7 +74,7 @@ fn json_has_every_advice() {
 }
 
 #[test]
-fn cilium_lets_out_names_addresses_and_services_and_says_what_it_cannot() {
+fn cilium_allows_names_addresses_and_services_and_notes_the_rest() {
     let peers = [
         "api.example.org:443",
         "*.example.net:443",
@@ -115,7 +115,7 @@ fn cilium_lets_out_names_addresses_and_services_and_says_what_it_cannot() {
 }
 
 #[test]
-fn nftables_has_addresses_and_asks_for_those_of_names() {
+fn nftables_has_addresses_and_leaves_names_to_the_user() {
     let peers = [
         "192.0.2.1:443",
         "2001:db8::1:443",

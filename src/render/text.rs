@@ -1,4 +1,4 @@
-//! Texts quoted for what is written.
+//! Texts quoted for the output formats.
 
 use serde_json::Value;
 

@@ -111,7 +111,7 @@ impl IncidentEvidence {
         let copied = match &self.sources {
             Some(sources) => copy_files(sources, &below, &mut archive)?,
             None => {
-                let why = "not kept: a recording holds no bytes of files";
+                let why = "not kept: a recording holds no file contents";
                 let dropped = self.dropped.iter();
                 dropped.map(|path| CopiedFile::refused(path, why)).collect()
             }

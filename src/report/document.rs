@@ -49,7 +49,7 @@ impl Document {
         self.blocks.push(Block::Facts(facts));
     }
 
-    /// At most `most` rows; below them a line says how many more there are.
+    /// At most `most` rows, and a line with the number of further ones.
     pub(super) fn table(
         &mut self,
         columns: Vec<&'static str>,

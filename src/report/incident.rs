@@ -22,7 +22,7 @@ const UNSEEN: &str = "Some files differ from the image, and no process was seen 
 /// Maximum number of ports of a peer that are listed one by one.
 const FEW_PORTS: usize = 5;
 
-/// One incident with everything that a reader needs, secrets masked if that was asked for.
+/// One incident with everything that a reader needs, secrets masked if requested.
 #[derive(Debug, Clone, Serialize)]
 pub struct IncidentReport {
     /// The incident.
@@ -191,7 +191,7 @@ fn describe(
     }
 }
 
-/// Its files, and those that the latest comparison found beside them.
+/// Its files, and further ones that the latest comparison found.
 fn files(
     container: Option<&Container>,
     incident: &Incident,

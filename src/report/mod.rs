@@ -59,7 +59,7 @@ pub fn render(
     }
 }
 
-/// What a reader must know to judge the report: where it comes from and what was not seen.
+/// Context that a reader needs for the report: its source, and what was not seen.
 #[derive(Debug, Clone, serde::Serialize)]
 pub struct Context {
     /// Version of the program.
@@ -79,7 +79,7 @@ pub struct Context {
 }
 
 impl Context {
-    /// What `core` knows of its own gaps; `source` is the host or the file it comes from.
+    /// The gaps known to `core`; `source` is the host or the file.
     #[must_use]
     pub fn of(core: &Core, source: String) -> Self {
         let blind = core.detector.blind().into_iter();
@@ -141,7 +141,7 @@ fn document(reports: &[IncidentReport], context: &Context) -> Document {
     }
     document.heading(2, "What was not seen");
     document.text(format!(
-        "Watching began at {}: of what happened before, only what was still there was seen.",
+        "Watching began at {}: earlier activity is known only by its traces.",
         context.watched_from
     ));
     let before = reports.iter().filter(|r| r.began_before).map(|r| &r.name);
@@ -152,11 +152,11 @@ fn document(reports: &[IncidentReport], context: &Context) -> Document {
     }
     document.text(match context.lost {
         0 => "No event was lost.".to_owned(),
-        lost => format!("{lost} events were lost: deeds may be missing from this report."),
+        lost => format!("{lost} events were lost: actions may be missing from this report."),
     });
     if !context.blind_rules.is_empty() {
         document.text(format!(
-            "Rules without the facts they need on this host: {}.",
+            "Rules that are blind on this host: {}.",
             context.blind_rules.join(", ")
         ));
     }

@@ -29,7 +29,7 @@ pub(super) struct Slice {
 
 impl Slice {
     /// The events of `container` that are in memory, with those of the numbers in `evidence`. They
-    /// are numbered anew, so that the reader takes no number that is left out for a lost event.
+    /// are renumbered, so that the reader does not take a gap for lost events.
     /// `here`: the events are this host's.
     ///
     /// # Errors

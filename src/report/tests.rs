@@ -20,7 +20,7 @@ fn the_break_in_of_the_demo_is_one_incident() {
     for stage in ["cloud metadata", "dropped program", "account", "cron job"] {
         assert!(names.contains(&stage), "{names:?}");
     }
-    // It came by docker exec: requests of the unrelated neighbour explain nothing.
+    // It came by docker exec: requests to the unrelated container explain nothing.
     assert_eq!(incident.request, None);
     let cron = core
         .state

@@ -6,7 +6,7 @@ use super::command::CommandLine;
 use super::target::{Engine, PodNames, ResponseTarget, inside};
 use crate::event::Bytes;
 
-/// The commands that do something, and those that take it back.
+/// The commands of a response, and those that undo it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Commands {
     pub(super) run: Vec<CommandLine>,
@@ -66,8 +66,7 @@ impl Engine {
         )
     }
 
-    /// Whether its client does the work itself, with all rights of root, instead of asking a
-    /// daemon.
+    /// Whether its client does the work itself, with all rights of root, instead of using a daemon.
     pub(super) fn has_no_daemon(&self) -> bool {
         matches!(self, Self::Podman | Self::Runc(_) | Self::Lxc)
     }

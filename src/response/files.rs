@@ -377,7 +377,7 @@ mod tests {
     }
 
     #[test]
-    fn the_program_of_a_process_is_copied_though_its_file_is_gone() {
+    fn the_program_of_a_process_is_copied_although_its_file_was_deleted() {
         let dir = tempfile::tempdir().unwrap();
         let program = dir.path().join("prog");
         std::fs::copy("/bin/sleep", &program).unwrap();

@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn failures_say_what_the_program_said() {
+    fn failures_contain_the_output_of_the_program() {
         let failed = answer(&["ls", "/nowhere/at/all"], 10).unwrap_err();
         assert!(failed.contains("No such file"), "{failed}");
         assert!(

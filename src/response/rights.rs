@@ -35,7 +35,7 @@ pub(super) fn needed(work: &ResponseWork) -> CapabilitySet {
 /// # Errors
 /// When the kernel refuses.
 pub(super) fn keep(wanted: CapabilitySet) -> Result<(), String> {
-    keep_capabilities(wanted).map_err(|error| format!("giving up privileges: {error}"))
+    keep_capabilities(wanted).map_err(|error| format!("dropping privileges: {error}"))
 }
 
 #[cfg(test)]

@@ -141,7 +141,7 @@ impl Builder<'_> {
                 ResponseWork::ByHand("only that user may control this engine")
             }
             Some(target) if target.engine.has_no_daemon() => ResponseWork::ByHand(
-                "this engine has no daemon, and hullwatch gave up the rights its client needs",
+                "this engine has no daemon, and hullwatch dropped the rights that its client needs",
             ),
             _ => ResponseWork::Commands(commands.run, None),
         };

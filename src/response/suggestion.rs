@@ -19,7 +19,7 @@ pub struct Suggestion {
     pub title: String,
     /// The action and its consequences, as a sentence.
     pub effect: String,
-    /// Its targets beside the container: networks, an address, files, a process.
+    /// Its targets other than the container: networks, an address, files, a process.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub targets: Vec<Bytes>,
     /// The shell line: printable, and safe whatever a container put into names and paths.

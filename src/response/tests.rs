@@ -440,7 +440,7 @@ fn the_kill_line_ends_only_the_process_that_was_seen() {
 #[test]
 fn inquiries_use_the_containers_own_engine() {
     let path = Bytes::new(b"/tmp/a b;reboot");
-    let asked = |runtime, pod: Option<Pod>, what: &Inquiry<'_>| {
+    let requested = |runtime, pod: Option<Pod>, what: &Inquiry<'_>| {
         let host = Host::with(
             ID,
             ContainerInfo {
@@ -450,7 +450,7 @@ fn inquiries_use_the_containers_own_engine() {
         );
         inquire(&host.state, &host.id, Some("tcp://h:1"), what)
     };
-    let docker = |what: &Inquiry<'_>| asked(Runtime::Docker, None, what).unwrap();
+    let docker = |what: &Inquiry<'_>| requested(Runtime::Docker, None, what).unwrap();
     let client = "docker --host tcp://h:1";
     assert_eq!(
         docker(&Inquiry::Container),
@@ -468,7 +468,7 @@ fn inquiries_use_the_containers_own_engine() {
     assert!(
         log.starts_with(&format!("{client} logs --timestamps --since 20")) && log.ends_with(ID)
     );
-    let other = |runtime, what: &Inquiry<'_>| asked(runtime, None, what).unwrap();
+    let other = |runtime, what: &Inquiry<'_>| requested(runtime, None, what).unwrap();
     assert_eq!(
         other(Runtime::Podman, &Inquiry::ChangedFiles),
         format!("podman diff {ID}")
@@ -487,11 +487,11 @@ fn inquiries_use_the_containers_own_engine() {
         name: "web-0".to_owned(),
         ..Pod::default()
     };
-    let log = asked(Runtime::Containerd, Some(pod), &Inquiry::Log(NOW)).unwrap();
+    let log = requested(Runtime::Containerd, Some(pod), &Inquiry::Log(NOW)).unwrap();
     assert!(
         log.starts_with("kubectl --namespace shop logs --timestamps --since-time=")
             && log.ends_with(" web-0 --container shop-web"),
         "{log}"
     );
-    assert_eq!(asked(Runtime::Unknown, None, &Inquiry::Container), None);
+    assert_eq!(requested(Runtime::Unknown, None, &Inquiry::Container), None);
 }

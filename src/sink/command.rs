@@ -42,7 +42,7 @@ pub struct CommandSink {
 
 impl CommandSink {
     /// Starts the helper: this program with `words`, as the user who called sudo. Call it before
-    /// privileges are given up.
+    /// privileges are dropped.
     ///
     /// # Errors
     /// When it cannot be started.

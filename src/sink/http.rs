@@ -189,7 +189,7 @@ impl HttpClient {
     /// Posts a body; returns the answer's body, at most 64 KiB of it.
     ///
     /// # Errors
-    /// When the other side is not reached, or does not take it.
+    /// When the other side is not reached, or refuses it.
     pub fn post(
         &self,
         target: &HttpTarget,
@@ -284,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_arrives_whole_and_answers_are_distinguished() {
+    fn a_request_arrives_complete_and_answers_are_distinguished() {
         let (url, got) = server(&[
             "204 No Content",
             "500 Oops",
@@ -314,7 +314,7 @@ mod tests {
         let client = HttpClient::with_times(None, SECOND, SECOND).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}/secret", listener.local_addr().unwrap());
-        // It accepts and says nothing.
+        // It accepts and does not answer.
         let slow = post(&client, &url).unwrap_err();
         assert!(
             slow.retry && slow.why.contains("no answer in time"),

@@ -206,7 +206,7 @@ mod tests {
         let text = received(&socket);
         assert!(text.starts_with("<26>hullwatch["), "{text}");
         assert!(text.contains("[4 messages before"), "{text}");
-        // What holds a newline has its length before it.
+        // A value with a newline has its length before it.
         let mut entry = Vec::new();
         field(&mut entry, "A", "x\ny");
         assert_eq!(entry, b"A\n\x03\0\0\0\0\0\0\0x\ny\n");

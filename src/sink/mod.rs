@@ -1,9 +1,9 @@
 //! Incidents and findings, reported to other programs as they are found: the sinks.
 //!
-//! A [`SinkWatcher`] follows the stream beside the recording and decides, at each tick, which
-//! messages to send. Each sink has a bounded queue and a thread of its own, which delivers, retries
-//! and gives up; undelivered messages are counted in its [`SinkStatus`]. The core knows nothing of
-//! sinks.
+//! A [`SinkWatcher`] follows the stream in parallel to the recording and decides, at each tick,
+//! which messages to send. Each sink has a bounded queue and a thread of its own, which delivers,
+//! retries and gives up; undelivered messages are counted in its [`SinkStatus`]. The core knows
+//! nothing of sinks.
 
 mod command;
 mod document;

@@ -58,7 +58,7 @@ impl Delivery for OtlpSink {
         let answer = self
             .client
             .post(&self.target, "application/x-protobuf", &request)?;
-        // Part of them may be refused although the request was taken.
+        // Some of them may be refused although the request was accepted.
         let answer = ExportLogsServiceResponse::decode(answer.as_slice()).unwrap_or_default();
         match answer.partial_success {
             Some(partial) if partial.rejected_log_records > 0 => {

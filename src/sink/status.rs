@@ -16,7 +16,7 @@ pub struct SinkStatus {
     pub dropped: u64,
     /// Messages that were not sent because there were too many a minute.
     pub withheld: u64,
-    /// Messages that were given up after being refused, or tried for too long.
+    /// Messages that were dropped after being refused, or retried for too long.
     pub failed: u64,
     /// Why the latest attempt failed; `None` when it did not.
     pub error: Option<String>,

@@ -13,7 +13,7 @@ pub enum WebhookFormat {
     /// The message as JSON, with all of its facts.
     #[default]
     Json,
-    /// A message of Slack, and of what takes the same.
+    /// A Slack message, also for compatible receivers.
     Slack,
     /// Alerts of Prometheus Alertmanager (`/api/v2/alerts`).
     Alertmanager,

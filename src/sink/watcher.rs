@@ -221,7 +221,7 @@ mod tests {
     /// A message, and how many were missed before it.
     type Received = (Arc<Message>, u64);
 
-    /// What a sink of the tests got, and what it answers next.
+    /// The messages that a test sink received, and its next answers.
     #[derive(Debug, Clone, Default)]
     struct Other {
         got: Arc<Mutex<Vec<Received>>>,
@@ -390,7 +390,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sink_that_fails_is_tried_again_and_given_up_in_the_end() {
+    fn a_message_to_a_failing_sink_is_retried_and_finally_dropped() {
         let wanted = Wanted {
             findings: Some(Severity::High),
             ..Wanted::default()
@@ -415,7 +415,7 @@ mod tests {
         demo(&mut watcher);
         let [refused, lost]: [_; 2] = watcher.board().statuses().try_into().unwrap();
         assert_eq!((refused.failed, refused.sent > 0), (1, status.sent > 1));
-        // The message after it says so.
+        // The next message reports it.
         if let Some((_, missed)) = refusing.got.lock().first() {
             assert_eq!(*missed, 1);
         }
@@ -428,7 +428,7 @@ mod tests {
         struct Hanging(crossbeam_channel::Receiver<()>);
         impl Delivery for Hanging {
             fn deliver(&mut self, _: &[Arc<Message>], _: u64) -> Result<(), DeliveryError> {
-                // Until the test lets go.
+                // Until the test releases it.
                 let _ = self.0.recv();
                 Ok(())
             }

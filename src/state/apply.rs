@@ -155,7 +155,7 @@ impl State {
                 container.running = false;
                 container.exit_code = Some(*code);
                 container.ended.get_or_insert(event.ts);
-                // A restart runs its entrypoint anew: start-up begins again then.
+                // A restart runs its entrypoint again: start-up begins again.
                 container.first_exec = None;
             }
             ContainerAction::Oom => container.oom_kills += 1,
@@ -360,7 +360,7 @@ impl State {
     }
 }
 
-/// About how many bytes an entry of the files takes.
+/// Approximate bytes of an entry of the files.
 fn file_weight(key: &FileKey) -> usize {
     384 + key.path.len()
 }

@@ -13,7 +13,7 @@ use crate::memory::Share;
 const MAX_EXITED: usize = 8192;
 const MAX_PROCESSES: usize = 65_536;
 
-/// About how many bytes a process takes. One that was forked shares the words of its parent.
+/// Approximate bytes of a process. A forked one shares the texts of its parent.
 fn weight(process: &ProcessEntry) -> usize {
     let words = match process.forked {
         true => process.argv.len() * 16,

@@ -215,7 +215,7 @@ mod tests {
         assert_eq!(apply(3, ContainerAction::Started), (false, true, false));
         assert_eq!(apply(4, ContainerAction::Paused), (false, true, true));
         assert_eq!(apply(5, ContainerAction::Died(0)), (false, false, true));
-        // Created anew under watch, as by a restart policy: it ran before.
+        // Created again while watched, as by a restart policy: it ran before.
         assert_eq!(apply(6, ContainerAction::Created), (false, false, true));
     }
 }

@@ -8,7 +8,7 @@ use super::container::Owner;
 /// Bytes that one owner holds, and its entries with their bytes.
 type HeldByOwner<W, K> = (usize, Vec<(W, K, usize)>);
 
-/// The keys to forget so that at most `keep` entries stay, or somewhat fewer. An entry is the key,
+/// The keys to evict so that at most `keep` entries stay, or somewhat fewer. An entry is the key,
 /// its owner, and a worth: of one owner the least worth go first.
 pub(super) fn surplus<'a, K, W: Ord>(
     entries: impl Iterator<Item = (K, &'a Owner, W)>,
@@ -34,12 +34,12 @@ pub(super) fn surplus<'a, K, W: Ord>(
 pub(super) struct HeldEntry<'a, K, W> {
     pub(super) key: K,
     pub(super) owner: &'a Owner,
-    /// Of one owner the least worth go first.
+    /// Of one owner those of least worth are evicted first.
     pub(super) worth: W,
     pub(super) bytes: usize,
 }
 
-/// The keys to forget so that the rest has at most `keep` bytes: of the owners that hold most bytes.
+/// The keys to evict so that the rest has at most `keep` bytes: of the owners that hold most bytes.
 pub(super) fn heaviest<'a, K, W: Ord>(
     entries: impl Iterator<Item = HeldEntry<'a, K, W>>,
     keep: usize,
@@ -97,7 +97,7 @@ mod tests {
         let (quiet, noisy) = (Some(quiet), Some(noisy));
         let entries = (0..1000).map(|at| {
             let owner = if at < 10 { &quiet } else { &noisy };
-            // What has worth is old.
+            // Entries of high worth are old.
             (at, owner, at % 100 != 50)
         });
         let gone = surplus(entries, 500);
@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn long_words_cost_only_whoever_has_them() {
+    fn long_words_cost_only_their_owner() {
         use crate::event::{Bytes, Event, Exec, File, FileOp, Kind, Timestamp};
         use crate::memory::{MemoryBudget, Share};
         use crate::state::State;

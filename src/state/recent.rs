@@ -23,7 +23,7 @@ pub struct Recent {
     pub events: VecDeque<Arc<Event>>,
     /// The last 15 minutes, oldest first, one entry a second that had events.
     pub seconds: VecDeque<Second>,
-    /// Bytes of the events, about.
+    /// Approximate bytes of the events.
     pub(super) bytes: usize,
 }
 
@@ -32,7 +32,7 @@ const MAX_EVENTS: usize = 8192;
 const MAX_SECONDS: usize = 900;
 
 impl Recent {
-    /// Takes an event; of the others so many stay that all together have about `most` bytes.
+    /// Adds an event; evicts others so that all together have about `most` bytes.
     pub(super) fn apply(&mut self, event: &Arc<Event>, most: usize) {
         let at = event.ts.seconds();
         if self.seconds.back().is_none_or(|second| second.at < at) {

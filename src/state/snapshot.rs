@@ -10,7 +10,7 @@ use crate::event::{
     Connect, ContainerAction, ContainerEvent, Endpoint, Event, Kind, Outcome, Process, Socket,
 };
 
-/// The current state as the events with which a new session would begin, numbered from `seq` on.
+/// The current state as the events with which a new recording would begin, numbered from `seq` on.
 #[must_use]
 pub fn snapshot(state: &State, mut seq: u64) -> Vec<Event> {
     let mut events = Vec::new();

@@ -18,7 +18,7 @@ const MAX_SOCKETS: usize = 65_536;
 /// The longest name that DNS has, as text.
 const LONGEST_NAME: usize = 1024;
 
-/// About how many bytes a row takes.
+/// Approximate bytes of a row.
 fn weight(key: &ConnectionKey) -> usize {
     let path = match &key.endpoint {
         Endpoint::Unix(path) => path.len(),

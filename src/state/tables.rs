@@ -50,13 +50,13 @@ pub struct State {
     pub baselines: BTreeMap<String, Arc<BaselineChange>>,
     /// Why the latest edit of the policy file was refused: file, line and cause.
     pub policy_refused: Option<String>,
-    /// Difference of the host's wall clock to the session's times, nanoseconds.
+    /// Difference of the host's wall clock to the stream's times, nanoseconds.
     pub clock_step: i64,
     /// Counts.
     pub totals: Totals,
     /// Bytes that the tables may hold.
     pub(super) memory: MemoryBudget,
-    /// Bytes that they hold, at most about so many.
+    /// Maximum number of bytes that they hold, approximately.
     pub(super) used: UsedBytes,
     /// Exited processes, oldest first, for their removal.
     pub(super) exited: VecDeque<(Timestamp, u32)>,
@@ -83,7 +83,7 @@ impl State {
         }
     }
 
-    /// By how much the host's wall clock was set since the session began, e.g. `+1h`.
+    /// By how much the host's wall clock was set since watching began, e.g. `+1h`.
     #[must_use]
     pub fn clock_set(&self) -> Option<String> {
         let sign = match self.clock_step {

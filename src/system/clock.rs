@@ -1,5 +1,5 @@
-//! The session's clock: the wall clock at the program's start, advanced by the time since boot.
-//! Setting the wall clock later neither reorders a session nor makes it jump; every tick reports
+//! The stream's clock: the wall clock at the program's start, advanced by the time since boot.
+//! Setting the wall clock later neither reorders the stream nor makes it jump; every tick reports
 //! their difference.
 
 use std::sync::LazyLock;
@@ -12,15 +12,15 @@ use crate::event::Timestamp;
 /// Maximum difference at which the two clocks count as equal: time servers correct a clock by less.
 const APART: i64 = 500_000_000;
 
-/// The session's clock of this program.
+/// The stream's clock of this program.
 static SESSION: LazyLock<SessionClock> = LazyLock::new(|| SessionClock {
     offset: wall_now().0.saturating_sub(since_boot()),
 });
 
-/// Turns times of the kernel and of the wall clock into times of the session.
+/// Turns times of the kernel and of the wall clock into times of the stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct SessionClock {
-    /// Distance from the time since boot to the session's time, nanoseconds.
+    /// Distance from the time since boot to the stream's time, nanoseconds.
     offset: i64,
 }
 
@@ -29,12 +29,12 @@ impl SessionClock {
         *SESSION
     }
 
-    /// Nanoseconds since boot (`CLOCK_BOOTTIME`) as the session's time.
+    /// Nanoseconds since boot (`CLOCK_BOOTTIME`) as the stream's time.
     pub(crate) fn at(self, since_boot: u64) -> Timestamp {
         Timestamp(self.offset.saturating_add_unsigned(since_boot))
     }
 
-    /// The session's time from which `/proc` counts when processes started: as this program's time
+    /// The stream's time from which `/proc` counts when processes started: as this program's time
     /// namespace has it.
     pub(crate) fn start_of_proc(self) -> Timestamp {
         Timestamp(self.offset.saturating_sub(*ADDED))
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn the_present_is_the_wall_clocks_as_long_as_nobody_sets_it() {
+    fn the_present_is_the_wall_clock_until_it_is_set() {
         let clock = SessionClock::of_this_program();
         assert!((wall_now().0 - clock.now().0).abs() < APART);
         assert_eq!(clock.just_stamped(Timestamp(7)), Timestamp(7));

@@ -183,7 +183,7 @@ fn landlock() -> Result<Result<String, String>, landlock::RulesetError> {
         RulesetStatus::PartiallyEnforced => Ok(format!(
             "version {version}: this kernel cannot refuse all that newer ones can"
         )),
-        _ => Err("the kernel took no part of it".to_owned()),
+        _ => Err("the kernel enforces no part of it".to_owned()),
     })
 }
 
@@ -218,7 +218,7 @@ pub(crate) fn protections() -> Vec<Protection> {
     let count = |names| numbers(names).count();
     let calls = calls.map(|()| {
         format!(
-            "{} calls refused, {} known; any other is made and logged",
+            "{} calls refused, {} allowed; any other call is executed and logged",
             count(REFUSED) + count(CHANGES_OF_FILES),
             count(NEEDED)
         )
@@ -232,7 +232,7 @@ pub(crate) fn protections() -> Vec<Protection> {
         detail: done.unwrap_or_else(|why| why),
     };
     let privileges = match bare {
-        true => Ok("a program that is run gets no more rights".to_owned()),
+        true => Ok("an executed program gets no additional rights".to_owned()),
         false => Err("the kernel does not show it".to_owned()),
     };
     vec![

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use crate::baseline::{Baseline, BaselineItem, Facts, deeds, generalise, parse, write};
+use crate::baseline::{Baseline, BaselineItem, Facts, generalise, observed_actions, parse, write};
 use crate::core::Core;
 use crate::detect::Finding;
 use crate::event::escape;
@@ -47,8 +47,8 @@ pub(super) fn proposed(core: &Core, finding: &Finding) -> Option<BaselineEdit> {
         .evidence
         .iter()
         .filter_map(|seq| core.event(*seq))
-        .flat_map(|event| deeds(&core.state, event))
-        .map(|deed| deed.item)
+        .flat_map(|event| observed_actions(&core.state, event))
+        .map(|action| action.item)
         .filter(|item| matches(item) && !known.matcher.knows(item))
         .collect();
     let general = added(&known.baseline, &items);

@@ -1,14 +1,14 @@
 //! The actions of the user: one table from which keys, help, footer and command line are made.
 //!
 //! To add an action: a variant of [`Action`], one row of [`ACTIONS`], and the place that does it:
-//! `Ui::apply` when it only changes what is looked at, `App::act` in `run.rs` when it concerns
+//! `Ui::apply` when it only changes the view, `App::act` in `run.rs` when it concerns
 //! time, recording or the program. `hullwatch keys`, the help, the footer, the command line and
 //! `[keys]` in the configuration then know it. Default keys of two rows may not be the same; a
 //! test says so.
 
 use super::pane::Pane;
 
-/// What the user can do.
+/// The actions of the user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Action {
     /// Close what is open; leave the program when nothing is.
@@ -271,7 +271,7 @@ pub struct Entry {
     pub name: &'static str,
     /// The action.
     pub action: Action,
-    /// Its keys unless the configuration says otherwise.
+    /// Its keys, unless configured otherwise.
     pub keys: &'static [&'static str],
     /// Where help lists it.
     pub group: ActionGroup,
@@ -279,7 +279,7 @@ pub struct Entry {
     pub place: ActionScope,
     /// Its priority in the footer, the lowest first; 0: never shown there.
     pub(super) rank: u8,
-    /// Two words for footer and help; neighbours with the same words share a line.
+    /// Two words for footer and help; adjacent actions with the same words share a line.
     pub(super) brief: &'static str,
     /// A sentence.
     pub help: &'static str,
@@ -344,10 +344,10 @@ pub static ACTIONS: &[Entry] = &[
     row("back", A::Back, &["Esc", "Backspace", "h"], G::Drill, P::Anywhere, (60, "back", "clear the filter, then go back")),
     row("last-view", A::LastView, &["`"], G::Drill, P::Anywhere, (0, "last view", "switch to the previous view")),
     row("owner", A::Owner, &["o"], G::Drill, P::Anywhere, (0, "its container", "to the container it belongs to; :container NAME")),
-    row("host", A::Machine, &["I"], G::Drill, P::Anywhere, (0, "the host", "the host: load, memory, processors, room for recordings, uptime, kernel")),
+    row("host", A::Machine, &["I"], G::Drill, P::Anywhere, (0, "the host", "the host: load, memory, processors, disk space for recordings, uptime, kernel")),
     row("image", A::Image, &["i"], G::Drill, P::Anywhere, (0, "its image", "to its image; :image NAME")),
     row("baseline", A::Baseline, &["b"], G::Drill, P::Container, (0, "baseline", "the container's baseline; the next tabs show how to harden it and its posture")),
-    row("why", A::Why, &["w"], G::Drill, P::Anywhere, (23, "why", "to the worst finding about it; from a finding to the next of the same session; :finding F-0001")),
+    row("why", A::Why, &["w"], G::Drill, P::Anywhere, (23, "why", "to the worst finding about it; from a finding to the next related one; :finding F-0001")),
 
     row("filter", A::Filter, &["/"], G::Find, P::Anywhere, (11, "filter", "show matching rows only: text !not col=part sev>=h age>1h; on a page: search")),
     row("next-match", A::Match(1), &["n"], G::Find, P::Anywhere, (0, "match", "to the next match or marked row")),
@@ -377,7 +377,7 @@ pub static ACTIONS: &[Entry] = &[
     row("acknowledge", A::Acknowledge, &["a"], G::Triage, P::Finding, (13, "ack", "accept just this, in this container, for 30 days: a finding, or an incident with all its findings; a deviation (base.*) into the baseline")),
     row("freeze", A::Freeze, &[], G::Triage, P::Container, (0, "freeze", "mark the baseline of the container as complete, or undo that")),
     row("learn", A::Learn, &[], G::Triage, P::Container, (0, "learn", "start learning from all containers; again: write this container's baseline to NAME.baseline.toml; :learn stop")),
-    row("diff", A::Diff, &[], G::Triage, P::Container, (0, "diff", "compare the loaded baseline, or :diff FILE, with the items learned of the container")),
+    row("diff", A::Diff, &[], G::Triage, P::Container, (0, "diff", "compare the loaded baseline, or :diff FILE, with the items learned from the container")),
     row("drift", A::Scan, &["d"], G::Triage, P::Container, (0, "drift", "compare the container's files with its image, and show the differences")),
     row("undo-silence", A::UndoSilence, &["U"], G::Triage, P::Live, (0, "undo, list", "undo the last silence")),
     row("silences", A::Silences, &["L"], G::Triage, P::Anywhere, (0, "undo, list", "list the silences and the findings they hide")),
@@ -407,7 +407,7 @@ pub static ACTIONS: &[Entry] = &[
     row("theme", A::NextTheme, &["T"], G::Session, P::Anywhere, (0, "theme", "switch to the next theme")),
     row("redraw", A::Redraw, &["C-l"], G::Session, P::Anywhere, (0, "redraw", "redraw the screen")),
     row("suspend", A::Suspend, &["C-z"], G::Session, P::Anywhere, (0, "suspend", "suspend the program; fg continues it")),
-    row("quit", A::Quit, &["q"], G::Session, P::Anywhere, (0, "up, quit", "go back, then quit; asks while recording")),
+    row("quit", A::Quit, &["q"], G::Session, P::Anywhere, (0, "up, quit", "go back, then quit; asks for confirmation while recording")),
     row("quit-now", A::QuitNow, &["C-c"], G::Session, P::Anywhere, (0, "quit now", "quit at once; a running recording is closed")),
 ];
 

@@ -55,8 +55,8 @@ impl Pen {
 
 /// A backend for [`ratatui::Terminal`] that sends a frame in few bytes.
 ///
-/// `Terminal` hands over the cells that changed since its last frame. Erasing to the end of a line
-/// or rewriting the cells between two changes needs their neighbours too, so the backend keeps
+/// `Terminal` passes the cells that changed since its last frame. Erasing to the end of a line
+/// or rewriting the cells between two changes needs adjacent cells too, so the backend keeps
 /// the cells as they are to be shown and as the terminal shows them. A frame is encoded and
 /// written as one piece by [`Backend::flush`].
 #[derive(Debug)]
@@ -65,7 +65,7 @@ pub struct CompactBackend<W> {
     size: Size,
     /// The cells that the terminal shows, reduced to its abilities.
     shown: Buffer,
-    /// The cells of the frame being drawn, reduced likewise.
+    /// The cells of the frame being drawn, reduced in the same way.
     next: Buffer,
     /// The content of the terminal is unknown.
     unknown: bool,
@@ -203,7 +203,7 @@ impl<W: Write> Backend for CompactBackend<W> {
     fn clear_region(&mut self, region: ClearType) -> io::Result<()> {
         match region {
             ClearType::All => self.clear(),
-            // `Terminal` asks for these only of inline and fixed viewports.
+            // `Terminal` calls these only for inline and fixed viewports.
             _ => Err(io::Error::from(io::ErrorKind::Unsupported)),
         }
     }

@@ -193,7 +193,7 @@ proptest! {
 }
 
 #[test]
-fn a_terminal_that_is_gone_is_left_without_an_error() {
+fn a_closed_terminal_is_left_without_an_error() {
     struct Gone;
     impl Write for Gone {
         fn write(&mut self, _: &[u8]) -> io::Result<usize> {

@@ -1,8 +1,8 @@
 //! Byte budget of background frames.
 //!
 //! Reading a terminal slowly does not slow the program down: `sshd` reads eagerly and queues.
-//! Only sending less keeps a slow link answering. What a key asks for is sent at once and paid for
-//! by the background; only a key that is held is answered more seldom when the link falls behind.
+//! Only sending less keeps a slow link answering. The response to a key is sent at once and paid
+//! for by the background; only a held key is answered less often when the link falls behind.
 
 use std::time::{Duration, Instant};
 
@@ -121,7 +121,7 @@ impl Budget {
         }
     }
 
-    /// Whether so much was sent that the answer to a held key would only queue up.
+    /// Whether so much was sent that the response to a held key would only be queued.
     pub(super) fn behind(&mut self, now: Instant) -> bool {
         self.wait(now) > BEHIND
     }

@@ -1,4 +1,4 @@
-//! What the last frame showed: drawing returns it, and the next key depends on it.
+//! The content of the last frame: drawing returns it, and the next key depends on it.
 
 use std::sync::Arc;
 

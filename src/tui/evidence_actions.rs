@@ -1,4 +1,4 @@
-//! The actions that write evidence: begin it, show its progress, ask before leaving.
+//! The actions that write evidence: start, progress, confirmation before leaving.
 
 use super::action::Action;
 use super::export::GatheredEvidence;

@@ -384,7 +384,7 @@ mod tests {
     }
 
     #[test]
-    fn every_form_holds_and_does_not() {
+    fn every_form_matches_and_rejects() {
         let high = row(
             Some(Severity::High),
             "Shop-Web x=1",
@@ -433,7 +433,7 @@ mod tests {
     }
 
     #[test]
-    fn where_a_container_belongs_is_asked_on_every_screen() {
+    fn pod_namespace_and_runtime_filter_on_every_screen() {
         let mut front = row(None, "nginx", None, 0, 0);
         let words = ["shop/front-7", "shop", "containerd"].map(str::to_owned);
         front.belonging = Some(Box::new(words));

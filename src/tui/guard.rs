@@ -33,18 +33,18 @@ impl App {
         })
     }
 
-    /// Whether an action waits for confirmation; the message asks for it. `before` is the action
+    /// Whether an action waits for confirmation; the message requests it. `before` is the action
     /// that waited when the key was pressed.
-    pub(super) fn asks(&mut self, asked: &ActionRequest, before: Option<Action>) -> bool {
-        if asked.by_name || before == Some(asked.action) {
+    pub(super) fn asks(&mut self, requested: &ActionRequest, before: Option<Action>) -> bool {
+        if requested.by_name || before == Some(requested.action) {
             return false;
         }
-        let Some(question) = self.question(asked.action) else {
+        let Some(question) = self.question(requested.action) else {
             return false;
         };
-        let key = self.ui.keys.sign(asked.action);
+        let key = self.ui.keys.sign(requested.action);
         self.ui.message = Some(format!("{key} again (or y) {question}"));
-        self.question = Some(asked.action);
+        self.question = Some(requested.action);
         true
     }
 

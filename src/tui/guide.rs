@@ -35,7 +35,7 @@ fn lines(keys: &Keymap) -> [String; LINES as usize] {
     [
         "A recorded break-in into a web shop, paused at its end. This is the worst".to_owned(),
         format!(
-            "incident: how they got in, what they did. {} goes back, {} lists incidents,",
+            "incident: how they got in and what they did. {} goes back, {} lists incidents,",
             key(Action::Back),
             key(Action::Show(Pane::Incidents)),
         ),

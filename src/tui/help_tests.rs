@@ -41,7 +41,7 @@ fn the_help_shows_the_keys_as_they_are_bound() {
 }
 
 #[test]
-fn the_second_line_says_what_is_not_shown_and_the_last_keeps_the_keys() {
+fn the_second_line_lists_hidden_parts_and_the_last_keeps_the_keys() {
     let core = demo();
     let mut ui = Ui::default();
     press(&mut ui, &core, "3 / m e t a Enter");

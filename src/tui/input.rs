@@ -399,7 +399,7 @@ mod tests {
             assert!(input.waits().is_none());
             assert_eq!(events, expected, "{at}");
         }
-        // Its end never comes: what came is pasted, and keys are keys again.
+        // Its end never arrives: the received text is pasted, and keys are keys again.
         let (mut input, mut events) = (Input::default(), Vec::new());
         input.take(b"\x1b[200~ab", &mut events);
         assert!(events.is_empty() && input.waits() > Some(SETTLE));

@@ -163,7 +163,7 @@ impl Ui {
             Purpose::Filter | Purpose::Search => (Action::Filter, prompt.error.clone()),
             Purpose::Command if line.is_empty() => return None,
             Purpose::Command => match palette::parse(self, core, line) {
-                Ok(asked) => return Some(asked),
+                Ok(requested) => return Some(requested),
                 Err(error) => (Action::Command, Some(error)),
             },
         };

@@ -170,7 +170,7 @@ mod tests {
         assert_eq!(keys("filter"), ["C-f", "F3"]);
         assert!(keys("quit").is_empty());
         assert!(map.entry("/".parse().unwrap()).is_none());
-        // A key that its default owner gave up is free.
+        // A key that its default action no longer has is free.
         Keymap::new(&[binding(2, "filter", &["q"]), binding(3, "quit", &["C-x"])]).unwrap();
     }
 

@@ -41,8 +41,8 @@ fn written(path: &Path, learned: &Baseline) -> Result<String, String> {
 
 impl App {
     /// Begins to learn, writes the baseline of the current container, or ends learning.
-    pub(super) fn learn(&mut self, asked: &ActionRequest) {
-        let message = self.learned(asked.argument.as_deref());
+    pub(super) fn learn(&mut self, requested: &ActionRequest) {
+        let message = self.learned(requested.argument.as_deref());
         self.ui.message = Some(message.unwrap_or_else(|why| why));
     }
 
@@ -75,7 +75,7 @@ impl App {
             }
             (None, Some(learner)) => {
                 let learned = learner.baseline(&id);
-                let learned = learned.ok_or("nothing was learned of it yet")?;
+                let learned = learned.ok_or("nothing has been learned about it yet")?;
                 let path = std::path::absolute(&file).unwrap_or(PathBuf::from(file));
                 written(&path, &learned)
             }
@@ -83,8 +83,8 @@ impl App {
     }
 
     /// Compares a baseline file, or the loaded baseline, with what the container does.
-    pub(super) fn compare(&mut self, asked: &ActionRequest) {
-        let message = self.compared(asked.argument.as_deref());
+    pub(super) fn compare(&mut self, requested: &ActionRequest) {
+        let message = self.compared(requested.argument.as_deref());
         self.ui.message = Some(message.unwrap_or_else(|why| why));
     }
 
@@ -105,7 +105,7 @@ impl App {
             }
             (None, Some((with, known)), Some(learned)) => (with, known, learned),
             (Some(_), None, None) => {
-                return Err("nothing was learned of it: :learn first".to_owned());
+                return Err("nothing has been learned about it: :learn first".to_owned());
             }
             (None, ..) => return Err(":diff FILE compares it with a baseline file".to_owned()),
         };

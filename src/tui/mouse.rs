@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn a_click_selects_goes_in_sorts_and_shows_only_when_the_mouse_is_ours() {
+    fn a_click_selects_opens_and_sorts_only_when_the_mouse_is_used() {
         let click = |x, y| at(MouseEventKind::Down(MouseButton::Left), x, y);
         let mut ui = Ui::default();
         ui.drawn

@@ -202,12 +202,12 @@ impl Ui {
         if subjects.is_empty() {
             subjects.extend(self.page_of());
         }
-        // On a finding: to the next one of the same session.
+        // On a finding: to the next related one.
         if let Some(RowKey::Finding(id)) = &self.at.detail {
             let finding = core.detector.finding(*id);
             match finding.and_then(|finding| super::detail::next_related(core, finding)) {
                 Some(next) => self.open(RowKey::Finding(next)),
-                None => self.message = Some("no other finding of the same session".to_owned()),
+                None => self.message = Some("no other related finding".to_owned()),
             }
             return;
         }

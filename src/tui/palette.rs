@@ -1,7 +1,7 @@
 //! The command line: every action by its name, with completion and, where natural, an argument.
 //!
 //! An action that takes an argument is one line in [`argument`]; an argument of kind `Text` is
-//! handed on with the action to the code that does it.
+//! passed with the action to the code that does it.
 
 use crate::core::Core;
 

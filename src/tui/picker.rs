@@ -4,7 +4,7 @@ use super::look::TableLook;
 use super::pane::Pane;
 use super::rows;
 
-/// What the list selects.
+/// The purpose of the list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Choice {
     /// The column to sort by.

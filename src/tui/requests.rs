@@ -27,18 +27,18 @@ impl App {
     /// keys came faster than a person types.
     pub(super) fn follow(
         &mut self,
-        asked: Option<ActionRequest>,
+        requested: Option<ActionRequest>,
         screen: &mut Screen,
         fast: impl Fn() -> bool,
     ) -> io::Result<bool> {
         let before = self.question.take();
-        let leaves = match asked {
-            Some(asked) if self.asks(&asked, before) => false,
-            Some(asked) if self.changes(asked.action) && fast() => {
+        let leaves = match requested {
+            Some(requested) if self.asks(&requested, before) => false,
+            Some(requested) if self.changes(requested.action) && fast() => {
                 self.ui.message = Some(TOO_FAST.to_owned());
                 false
             }
-            Some(asked) => self.act(&asked, screen)?,
+            Some(requested) => self.act(&requested, screen)?,
             None => false,
         };
         // A form was completed, or an entry of a list removed.
@@ -127,7 +127,8 @@ impl App {
             .then(|| format!("only the table is shown: {key} brings the timeline back"))
     }
 
-    /// Whether leaving needs confirmation: a recording runs, and the question was not asked yet.
+    /// Whether leaving needs confirmation: a recording runs, and confirmation was not requested
+    /// yet.
     fn stays(&mut self) -> bool {
         if let Some(question) = self.leaves_evidence().filter(|_| !self.leaving) {
             self.leaving = true;
@@ -150,20 +151,20 @@ impl App {
     }
 
     /// Carries out a request; true to leave.
-    fn act(&mut self, asked: &ActionRequest, screen: &mut Screen) -> io::Result<bool> {
-        if asked.action != Action::Quit {
+    fn act(&mut self, requested: &ActionRequest, screen: &mut Screen) -> io::Result<bool> {
+        if requested.action != Action::Quit {
             self.leaving = false;
         }
-        if export::takes(asked.action) {
-            self.take(asked, screen.area());
+        if export::takes(requested.action) {
+            self.take(requested, screen.area());
             return Ok(false);
         }
-        match (asked.action, self.viewpoint.source()) {
+        match (requested.action, self.viewpoint.source()) {
             (Action::Quit, _) if !self.ui.inside() => return Ok(!self.stays()),
             (Action::QuitNow, _) => return Ok(true),
             (Action::Redraw, _) => screen.resized()?,
             (Action::Bundle, _) if export::harden_is_shown(&self.ui) => {
-                self.take(asked, screen.area());
+                self.take(requested, screen.area());
             }
             (Action::Bundle, _) => self.bundle(),
             (Action::NextTheme, _) => {
@@ -194,11 +195,11 @@ impl App {
             (Action::Scan, Source::Replay(_)) => {
                 self.ui.message = Some("only while a host is watched".to_owned());
             }
-            (Action::Learn, _) => self.learn(asked),
-            (Action::Diff, _) => self.compare(asked),
-            (Action::Moment, _) => self.travel(asked),
-            (action, _) if time_travel::moves(action) => self.travel(asked),
-            (Action::Open, _) if asked.argument.is_some() => self.open(asked),
+            (Action::Learn, _) => self.learn(requested),
+            (Action::Diff, _) => self.compare(requested),
+            (Action::Moment, _) => self.travel(requested),
+            (action, _) if time_travel::moves(action) => self.travel(requested),
+            (Action::Open, _) if requested.argument.is_some() => self.open(requested),
             (Action::Record, Source::Live(live)) => {
                 let message = record(live);
                 self.failed = self.failed.take().or(message.as_ref().err().cloned());
@@ -206,7 +207,7 @@ impl App {
             }
             _ => {
                 let ui = &mut self.ui;
-                self.viewpoint.with(|core| ui.ask(asked, core));
+                self.viewpoint.with(|core| ui.ask(requested, core));
                 screen.mouse(ui.display.mouse)?;
             }
         }
@@ -214,7 +215,7 @@ impl App {
     }
 
     /// Copies, or writes a file.
-    fn take(&mut self, asked: &ActionRequest, area: Rect) {
+    fn take(&mut self, requested: &ActionRequest, area: Rect) {
         let status = self.status();
         let (ui, theme) = (&self.ui, &self.look.theme);
         let screen = export::Appearance {
@@ -222,7 +223,7 @@ impl App {
             theme,
             area,
         };
-        let take = |core: &Core| export::act(asked, core, ui, &screen, &mut io::stdout());
+        let take = |core: &Core| export::act(requested, core, ui, &screen, &mut io::stdout());
         let message = self.viewpoint.with(take);
         self.ui.message = message;
     }

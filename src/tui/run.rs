@@ -112,7 +112,7 @@ pub struct Attached {
     pub policy: Option<PathBuf>,
 }
 
-/// Shows a session that is still being written, until the user leaves or the terminal is closed.
+/// Shows a recording that is still being written, until the user leaves or the terminal is closed.
 /// The recording continues. Returns the view.
 ///
 /// # Errors
@@ -212,7 +212,7 @@ fn run(
         bail!(error);
     }
     match done {
-        // The terminal is closed: nobody can read a message.
+        // The terminal is closed: a message could not be read.
         Err(error) if error.downcast_ref().is_some_and(hung_up) => Ok(bookmark),
         done => done.map(|()| bookmark),
     }
@@ -245,12 +245,12 @@ impl App {
             if woken.hung_up || woken.ended || terminal::panicked() {
                 return Ok(());
             }
-            let asked = woken.resized || woken.continued || !woken.input.is_empty();
+            let requested = woken.resized || woken.continued || !woken.input.is_empty();
             if !woken.input.is_empty() {
                 self.ui.hurry = typed.is_some_and(|last| last.elapsed() < HELD);
                 typed = Some(Instant::now());
             }
-            let let_go = held && !asked && typed.is_none_or(|last| last.elapsed() >= LET_GO);
+            let let_go = held && !requested && typed.is_none_or(|last| last.elapsed() >= LET_GO);
             if let_go {
                 self.ui.hurry = false;
             }
@@ -264,8 +264,8 @@ impl App {
             let now = Instant::now();
             // On a link that is behind, a held key is answered when there is budget.
             let moves = self.ui.hurry && self.ui.drawn.listing.is_some();
-            let waits = asked && moves && !look && budget.behind(now);
-            if (asked && !waits) || attached || look || let_go {
+            let waits = requested && moves && !look && budget.behind(now);
+            if (requested && !waits) || attached || look || let_go {
                 budget.spend(self.draw(screen)?);
                 drawn = now;
             } else if waits {
@@ -294,13 +294,13 @@ impl App {
                 Input::Key(key) => {
                     let mut typed = self.ui.typed_as(&key).into_iter();
                     typed.try_fold(false, |leaves, key| {
-                        let asked = self.press(&key);
-                        Ok::<_, io::Error>(self.follow(asked, screen, fast)? || leaves)
+                        let requested = self.press(&key);
+                        Ok::<_, io::Error>(self.follow(requested, screen, fast)? || leaves)
                     })?
                 }
                 Input::Mouse(event) => {
-                    let asked = self.ui.click(&event).map(ActionRequest::from);
-                    self.follow(asked, screen, || false)?
+                    let requested = self.ui.click(&event).map(ActionRequest::from);
+                    self.follow(requested, screen, || false)?
                 }
                 Input::Paste(text) => {
                     let ui = &mut self.ui;

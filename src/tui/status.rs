@@ -129,7 +129,7 @@ impl Status {
             let running = trouble.is_none();
             running.then(|| format!("● REC {}", bytes(recording.bytes)))
         });
-        let untold = status.sinks.iter().find_map(|sink| {
+        let undelivered = status.sinks.iter().find_map(|sink| {
             let missed = match sink.missed() {
                 0 => String::new(),
                 missed => format!("{missed} messages not delivered"),
@@ -142,7 +142,7 @@ impl Status {
             let why: Vec<String> = why.collect();
             (!why.is_empty()).then(|| (SINK_FAILED, format!("{}: {}", sink.name, why.join("; "))))
         });
-        let trouble = trouble.or(untold);
+        let trouble = trouble.or(undelivered);
         let (time, mode) = past.map_or((Shown::Live, LIVE.to_owned()), moment);
         let comparing = live
             .scanning()

@@ -126,7 +126,7 @@ pub(super) fn at_last(keep: Box<dyn FnOnce() + Send>) {
 /// Ends the program after a signal or a hang-up when the loop does not end by itself: it may be
 /// blocked in a write to a terminal that is not read.
 pub(super) fn watch_over() -> io::Result<()> {
-    let (asked, ask) = UnixStream::pair()?;
+    let (requested, ask) = UnixStream::pair()?;
     for signal in [SIGINT, SIGTERM, SIGHUP, SIGQUIT] {
         signal_hook::low_level::pipe::register(signal, ask.try_clone()?)?;
     }
@@ -136,10 +136,10 @@ pub(super) fn watch_over() -> io::Result<()> {
             // It lets others finish and ends the program.
             give_up_everything();
             let input = stdin();
-            // Of the input only a hang-up wakes it.
+            // The input wakes it only by a hang-up.
             let mut watched = [
                 PollFd::new(&input, PollFlags::empty()),
-                PollFd::from_borrowed_fd(asked.as_fd(), PollFlags::IN),
+                PollFd::from_borrowed_fd(requested.as_fd(), PollFlags::IN),
             ];
             while poll(&mut watched, None) == Err(rustix::io::Errno::INTR) {}
             std::thread::sleep(PATIENCE);

@@ -106,8 +106,8 @@ fn while_a_key_is_held_the_rows_stay() {
     };
     let press = |ui: &mut Ui, core: &Core, key| {
         let key = KeyEvent::new(KeyCode::Char(key), KeyModifiers::NONE);
-        let asked = ui.press(&key, core).unwrap();
-        ui.ask(&asked, core);
+        let requested = ui.press(&key, core).unwrap();
+        ui.ask(&requested, core);
     };
     let first = more(&mut core);
     assert!(shows(&core, &mut ui, &first));
@@ -125,7 +125,7 @@ fn while_a_key_is_held_the_rows_stay() {
 }
 
 #[test]
-fn esc_and_a_key_that_came_at_once_are_two_keys() {
+fn esc_and_a_key_that_arrive_together_are_two_keys() {
     let mut ui = Ui::default();
     let alt = |c| KeyEvent::new(KeyCode::Char(c), KeyModifiers::ALT);
     let codes = |ui: &Ui, key| -> Vec<KeyCode> {
@@ -135,7 +135,7 @@ fn esc_and_a_key_that_came_at_once_are_two_keys() {
     assert_eq!(codes(&ui, alt('j')), two);
     let up = KeyEvent::new(KeyCode::Up, KeyModifiers::ALT);
     assert_eq!(codes(&ui, up), [KeyCode::Up]);
-    // Unless somebody bound it; and never while a line is typed.
+    // Unless it is bound by the user; and never while a line is typed.
     let config = super::Config::parse("[keys]\nrecord = \"A-j\"\n").unwrap();
     ui = Ui::new(&config, SourceKind::Host);
     assert_eq!(codes(&ui, alt('j')), [KeyCode::Char('j')]);
@@ -191,7 +191,7 @@ fn the_smallest_terminals_show_something_and_do_not_panic() {
             let mut ui = Ui::default();
             ui.apply(Action::Show(pane), &core);
             let lines = screen(&core, &mut ui, width, height);
-            // One line says the counts; with more, what was lost comes before the name.
+            // One line has the counts; if there are more, losses come before the name.
             if height < 4 {
                 assert!(lines[0].starts_with(&"hullwatch"[..usize::from(width.min(4)) - 1]));
             } else {
@@ -289,8 +289,8 @@ proptest! {
         let core = demo();
         let mut ui = Ui::default();
         for key in keys {
-            if let Some(asked) = ui.press(&key, &core) {
-                ui.ask(&asked, &core);
+            if let Some(requested) = ui.press(&key, &core) {
+                ui.ask(&requested, &core);
             }
             screen(&core, &mut ui, size.0, size.1);
         }
@@ -315,8 +315,8 @@ fn any_key() -> impl Strategy<Value = KeyEvent> {
 pub(super) fn press(ui: &mut Ui, core: &Core, keys: &str) {
     for key in keys.split(' ') {
         let chord: super::Chord = key.parse().unwrap();
-        if let Some(asked) = ui.press(&chord.event(), core) {
-            ui.ask(&asked, core);
+        if let Some(requested) = ui.press(&chord.event(), core) {
+            ui.ask(&requested, core);
         }
     }
 }

@@ -27,7 +27,7 @@ impl App {
     }
 
     /// Goes to another moment, by an action or its argument.
-    pub(super) fn travel(&mut self, asked: &ActionRequest) {
+    pub(super) fn travel(&mut self, requested: &ActionRequest) {
         let subject = match self.ui.subject() {
             Some(RowKey::Finding(id)) => Some(*id),
             // An incident begins with its first finding.
@@ -40,8 +40,8 @@ impl App {
             }
             _ => None,
         };
-        let to = asked.action == Action::Moment && asked.argument.is_none();
-        if to && (subject.is_none() || !asked.by_name) {
+        let to = requested.action == Action::Moment && requested.argument.is_none();
+        if to && (subject.is_none() || !requested.by_name) {
             let mut prompt = Prompt::new(Purpose::Command, "moment ");
             prompt.hint = match subject {
                 Some(id) => format!("Enter: when {id} was raised; or 14:03, -5m, F-0132, end"),
@@ -50,9 +50,11 @@ impl App {
             self.ui.dialog.prompt = Some(prompt);
             return;
         }
-        let argument = asked.argument.as_deref();
+        let argument = requested.argument.as_deref();
         let zone = &self.ui.display.zone;
-        let message = self.viewpoint.travel(asked.action, argument, subject, zone);
+        let message = self
+            .viewpoint
+            .travel(requested.action, argument, subject, zone);
         self.ui.message = message;
     }
 
@@ -71,8 +73,8 @@ impl App {
     }
 
     /// Shows a recording; watching this host continues in the background.
-    pub(super) fn open(&mut self, asked: &ActionRequest) {
-        let path = PathBuf::from(asked.argument.as_deref().unwrap_or_default());
+    pub(super) fn open(&mut self, requested: &ActionRequest) {
+        let path = PathBuf::from(requested.argument.as_deref().unwrap_or_default());
         let message = match self.viewpoint.open(&path) {
             Ok(Opened::Replaced) => format!("{} from its beginning", path.display()),
             Ok(Opened::Beside) => {

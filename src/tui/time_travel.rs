@@ -98,7 +98,7 @@ impl Went {
         }
     }
 
-    /// The moment does not change; the message says why.
+    /// The moment does not change; the message has the reason.
     pub(super) fn nowhere(why: String) -> Self {
         Self {
             moved: false,
@@ -186,7 +186,7 @@ pub(super) fn go(player: &mut Player, goal: Goal, zone: &Zone) -> Result<Went, R
             }
             None
         }
-        // In a watch, a forgotten target leads to another moment.
+        // In a watch, an evicted target leads to another moment.
         Goal::Time(time) if time.seconds() < from.seconds() && player.forgets() => {
             return Ok(Went::nowhere(remembered(player, zone)));
         }

@@ -27,7 +27,7 @@ fn a_filter_is_typed_again_and_the_old_one_is_an_up_away() {
 }
 
 #[test]
-fn a_refused_line_takes_no_further_keys_and_comes_back_to_be_corrected() {
+fn a_refused_line_accepts_no_keys_and_can_be_recalled() {
     let core = demo();
     let mut ui = Ui::default();
     press(&mut ui, &core, "3 : s o r t Space n o s u c h Enter");
@@ -49,7 +49,7 @@ fn a_refused_line_takes_no_further_keys_and_comes_back_to_be_corrected() {
 }
 
 #[test]
-fn pasted_text_is_text_wherever_it_goes() {
+fn pasted_text_is_text_in_every_field() {
     let core = demo();
     let mut ui = Ui::default();
     press(&mut ui, &core, "3");

@@ -177,7 +177,7 @@ pub struct ActionRequest {
     pub action: Action,
     /// Its argument on the command line.
     pub argument: Option<String>,
-    /// Its name was typed, which nobody does by mistake.
+    /// Its name was typed, so it is not a mistaken key.
     pub by_name: bool,
 }
 

@@ -1,5 +1,5 @@
 //! The host and the time that are shown: the present of this host, its recent past, or a recording.
-//! This type owns the three; all other code asks it.
+//! This type owns all three; other code queries it.
 
 use std::path::Path;
 use std::time::Duration;
@@ -60,7 +60,7 @@ impl Detour {
 pub(super) enum Opened {
     /// It replaced the recording that was shown.
     Replaced,
-    /// It is shown beside the source, which continues.
+    /// It is shown in addition to the source, which continues.
     Beside,
 }
 

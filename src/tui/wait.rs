@@ -30,9 +30,9 @@ pub(super) struct Woken {
     pub(super) burst: bool,
     /// The terminal has another size.
     pub(super) resized: bool,
-    /// A signal asks to end.
+    /// A signal requests the end.
     pub(super) ended: bool,
-    /// A signal asks to stop.
+    /// A signal requests a stop.
     pub(super) stopped: bool,
     /// The program was stopped and continues.
     pub(super) continued: bool,

@@ -304,7 +304,7 @@ impl CopyEngine {
 /// Restarts a container, as `docker restart` does.
 ///
 /// # Errors
-/// When the engine cannot be asked, or refuses.
+/// When the engine cannot be queried, or refuses.
 pub fn restart(address: Option<&str>, container: &str) -> Result<(), VerifyError> {
     let engine = CopyEngine::connect(address)?;
     engine

@@ -13,5 +13,5 @@ mod verifier;
 
 pub use engine::restart;
 pub use error::VerifyError;
-pub use refusal::{Refusal, RefusalLog, RefusedDeed};
+pub use refusal::{Refusal, RefusalLog, RefusedAction};
 pub use verifier::{TakenOut, VerifyOptions, VerifyReport, verify};

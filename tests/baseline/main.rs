@@ -1,4 +1,4 @@
-//! Baselines of real containers: learned, judged by, and the advice that follows from them.
+//! Baselines of real containers: learning, deviations, and the advice derived from them.
 
 #![allow(clippy::unwrap_used)]
 
@@ -20,7 +20,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// A running `hullwatch learn`, that records as well.
+/// A running `hullwatch learn` that also records.
 struct Learning {
     child: Child,
     dir: TempDir,
@@ -34,7 +34,7 @@ impl Learning {
     fn start_with(name: &str, options: &[&str]) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let at = |file: &str| dir.path().join(file).to_str().unwrap().to_owned();
-        let said = std::fs::File::create(at("said")).unwrap();
+        let stderr = std::fs::File::create(at("stderr")).unwrap();
         let args = [
             "learn",
             name,
@@ -45,11 +45,11 @@ impl Learning {
         ];
         let child = hullwatch(&[&args, options].concat(), &dir)
             .stdout(Stdio::null())
-            .stderr(said)
+            .stderr(stderr)
             .spawn()
             .unwrap();
         let learning = Self { child, dir };
-        learning.until_said("attached and ready");
+        learning.until_stderr_has("attached and ready");
         learning
     }
 
@@ -58,11 +58,11 @@ impl Learning {
     }
 
     /// Waits until stderr has this.
-    fn until_said(&self, part: &str) {
-        self.until_in("said", |said| said.contains(part));
+    fn until_stderr_has(&self, part: &str) {
+        self.until_in("stderr", |printed| printed.contains(part));
     }
 
-    /// Waits until an exec of this program is recorded: it was learned from before.
+    /// Waits until an exec of this program is recorded, which means that it was learned.
     fn until_recorded(&self, exe: &str) {
         let exe = format!("\"exe\":\"{exe}\"");
         let is_exec = |line: &str| line.contains("\"type\":\"exec\"") && line.contains(&exe);
@@ -81,13 +81,13 @@ impl Learning {
         }
     }
 
-    /// Ends it, and learns again from its recording, which must give the same bytes.
+    /// Ends it, and learns again from its recording, which must result in the same bytes.
     fn stop(&mut self, name: &str) -> Baseline {
         let pid = Pid::from_raw(i32::try_from(self.child.id()).unwrap()).unwrap();
         kill_process(pid, Signal::INT).unwrap();
         let status = self.child.wait().unwrap();
-        let said = std::fs::read_to_string(self.path("said")).unwrap();
-        assert!(status.success(), "{said}");
+        let printed = std::fs::read_to_string(self.path("stderr")).unwrap();
+        assert!(status.success(), "{printed}");
         let live = std::fs::read_to_string(self.path("live.toml")).unwrap();
         for _ in 0..2 {
             let again = self.tool(&[
@@ -104,7 +104,7 @@ impl Learning {
         parse(&live).unwrap()
     }
 
-    /// Runs another command, which must succeed; what it printed.
+    /// Runs another command, which must succeed; returns its output.
     fn tool(&self, args: &[&str]) -> String {
         let out = hullwatch(args, &self.dir).output().unwrap();
         let error = String::from_utf8_lossy(&out.stderr);
@@ -113,7 +113,7 @@ impl Learning {
     }
 }
 
-/// A test that fails leaves none behind.
+/// A failing test leaves no process behind.
 impl Drop for Learning {
     fn drop(&mut self) {
         let _ = self.child.kill();
@@ -142,7 +142,7 @@ fn until(container: &Container, script: &str) {
             Instant::now() < until,
             "{script}: {} {}",
             String::from_utf8_lossy(&done.stderr),
-            container.said()
+            container.logs()
         );
         std::thread::sleep(std::time::Duration::from_millis(200));
     }
@@ -150,7 +150,7 @@ fn until(container: &Container, script: &str) {
 
 const SERVES: &str = "curl -sf http://127.0.0.1/ >/dev/null";
 
-/// The options of `docker run` that the advice is.
+/// The advice as options of `docker run`.
 fn hardened(advice: &Value) -> Vec<String> {
     let setting = |name: &str| {
         let list = advice["advice"].as_array().unwrap();
@@ -184,11 +184,11 @@ fn nginx_learned_live_and_recorded_is_the_same_and_runs_with_the_advice() {
     until(&nginx, SERVES);
     nginx.sh("kill -HUP 1");
     until(&nginx, SERVES);
-    learning.until_said("one start was seen");
-    nginx.tell("restart");
+    learning.until_stderr_has("one start was seen");
+    nginx.control("restart");
     until(&nginx, SERVES);
-    learning.until_said("watched for 0 min");
-    nginx.tell("stop");
+    learning.until_stderr_has("watched for 0 min");
+    nginx.control("stop");
     let baseline = learning.stop(&name);
 
     let used = names(&baseline, Facet::Capability, ItemField::Name);
@@ -204,12 +204,12 @@ fn nginx_learned_live_and_recorded_is_the_same_and_runs_with_the_advice() {
     let source = baseline.sources.values().next().unwrap();
     assert_eq!((source.starts, source.stops, source.lost), (2, 2, 0));
 
-    // The same version twice is no difference.
+    // The same version has no difference to itself.
     let file = learning.path("live.toml").to_str().unwrap().to_owned();
     let same = learning.tool(&["diff", &file, &file, "--exit-code"]);
     assert_eq!(same, "0 new, 0 gone\n");
 
-    // Other runtimes than Docker want a capability for its port.
+    // Runtimes other than Docker need a capability for its port.
     let pod = learning.tool(&["harden", &file, "--format", "kubernetes"]);
     assert!(pod.contains("needs NET_BIND_SERVICE"), "{pod}");
 
@@ -230,9 +230,9 @@ fn nginx_learned_live_and_recorded_is_the_same_and_runs_with_the_advice() {
     until(&hard, SERVES);
     hard.sh("kill -HUP 1");
     until(&hard, SERVES);
-    hard.tell("stop");
-    assert_eq!(hard.inspect("{{.State.ExitCode}}"), "0", "{}", hard.said());
-    // One capability less, and it does not start.
+    hard.control("stop");
+    assert_eq!(hard.inspect("{{.State.ExitCode}}"), "0", "{}", hard.logs());
+    // With one capability less it does not start.
     let fewer: Vec<&str> = options
         .iter()
         .copied()
@@ -260,7 +260,7 @@ fn deviations_of_the_service_are_found_and_exec_sessions_are_not_judged() {
     let name = format!("baseline-service-{}", std::process::id());
     let mut learning = Learning::start(&name);
     let service = engine.run(&["--name", &name], DEBIAN, &command);
-    learning.until_said("one start was seen");
+    learning.until_stderr_has("one start was seen");
     let learned = learning.stop(&name);
     let programs = names(&learned, Facet::Exec, ItemField::Exe);
     assert_eq!(programs, ["/usr/bin/dash", "/usr/bin/sleep"]);
@@ -288,7 +288,7 @@ fn deviations_of_the_service_are_found_and_exec_sessions_are_not_judged() {
     assert!(found["title"].as_str().unwrap().contains("id"), "{found}");
     assert_eq!(watch.finding(&service.id, "base.write"), None);
 
-    // A broken file is refused with its line, and the old one holds.
+    // A broken file is refused with its line, and the old one stays in force.
     let good = std::fs::read_to_string(&file).unwrap();
     std::fs::write(&file, good.replace("[facets]", "[facet]")).unwrap();
     watch.until_reported("the previous content stays in force");
@@ -308,9 +308,9 @@ fn a_dropped_program_is_held_and_a_container_found_running_is_partial() {
                   echo x >> /tmp/true; /tmp/true; sleep 1000";
     let service = engine.run(&["--name", &name], BUSYBOX, &["sh", "-c", script]);
     let mut learning = Learning::start(&name);
-    learning.until_said("no start was seen");
+    learning.until_stderr_has("no start was seen");
     service.sh("touch /tmp/go");
-    learning.until_said(&format!("{name}: "));
+    learning.until_stderr_has(&format!("{name}: "));
     learning.until_recorded("/tmp/true");
     let learned = learning.stop(&name);
     let is_dropped = |exe: &[u8]| exe == b"/tmp/true";
@@ -339,7 +339,7 @@ fn learning_restarts_a_container_and_running_ones_are_compared_and_checked() {
     let script = "trap 'exit 0' TERM; while :; do sleep 0.2; done";
     let service = engine.run(&open, BUSYBOX, &["sh", "-c", script]);
     let mut learning = Learning::start_with(&name, &["--restart"]);
-    learning.until_said("watched for 0 min");
+    learning.until_stderr_has("watched for 0 min");
     let learned = learning.stop(&name);
     let source = learned.sources.values().next().unwrap();
     assert_eq!((source.starts, source.stops), (2, 2));
@@ -368,7 +368,7 @@ fn a_version_that_does_more_differs_in_just_that() {
         return;
     }
     let engine = Engine::tests();
-    // The same words for both: only what it does differs.
+    // Both have the same command line; only their actions differ.
     let script = "if [ -n \"$MORE\" ]; then date; fi; while :; do sleep 1; done";
     let versions = [("", "one"), ("1", "two")];
     let learned = versions.map(|(more, version)| {
@@ -377,7 +377,7 @@ fn a_version_that_does_more_differs_in_just_that() {
         let setting = format!("MORE={more}");
         let options = ["--name", &name, "--env", &setting];
         let service = engine.run(&options, DEBIAN, &["sh", "-c", script]);
-        learning.until_said("one start was seen");
+        learning.until_stderr_has("one start was seen");
         learning.stop(&name);
         drop(service);
         learning
@@ -386,32 +386,38 @@ fn a_version_that_does_more_differs_in_just_that() {
         .each_ref()
         .map(|learning| learning.path("live.toml"));
     let [first, second] = files.each_ref().map(|file| file.to_str().unwrap());
-    // Without what is said of how long each side was watched.
+    // Without the note on how long each side was watched.
     let compare = |args: &[&str]| {
         let args = [&["diff"], args, &["--exit-code"]].concat();
         let out = hullwatch(&args, &learned[0].dir).output().unwrap();
-        let said = String::from_utf8(out.stdout).unwrap();
-        let lines = said.lines().filter(|line| !line.starts_with("note: "));
+        let printed = String::from_utf8(out.stdout).unwrap();
+        let lines = printed.lines().filter(|line| !line.starts_with("note: "));
         let lines: Vec<String> = lines.map(str::to_owned).collect();
         (out.status.code(), lines)
     };
-    let deeds = [
+    let actions = [
         "exec       /usr/bin/date  by /usr/bin/dash",
         "user       0  by /usr/bin/date",
     ];
-    let (code, said) = compare(&[first, second]);
-    let new = deeds.map(|deed| format!("+ {deed} (start)"));
-    assert_eq!(said[..], [&new[..], &["2 new, 0 gone".to_owned()]].concat());
-    assert_eq!(code, Some(1));
-    let (code, said) = compare(&[second, first]);
-    let gone = deeds.map(|deed| format!("- {deed}"));
+    let (code, printed) = compare(&[first, second]);
+    let new = actions.map(|action| format!("+ {action} (start)"));
     assert_eq!(
-        said[..],
+        printed[..],
+        [&new[..], &["2 new, 0 gone".to_owned()]].concat()
+    );
+    assert_eq!(code, Some(1));
+    let (code, printed) = compare(&[second, first]);
+    let gone = actions.map(|action| format!("- {action}"));
+    assert_eq!(
+        printed[..],
         [&gone[..], &["0 new, 2 gone".to_owned()]].concat()
     );
     assert_eq!(code, Some(0));
-    let (code, said) = compare(&[first, second, "--only", "connect"]);
-    assert_eq!((code, said.join("")), (Some(0), "0 new, 0 gone".to_owned()));
+    let (code, printed) = compare(&[first, second, "--only", "connect"]);
+    assert_eq!(
+        (code, printed.join("")),
+        (Some(0), "0 new, 0 gone".to_owned())
+    );
 }
 
 #[test]
@@ -422,18 +428,18 @@ fn a_service_of_which_events_were_lost_is_not_ready() {
     let engine = Engine::tests();
     let name = format!("baseline-lost-{}", std::process::id());
     let mut learning = Learning::start(&name);
-    // More processes than the kernel's buffer has room for.
+    // More processes than fit in the kernel's buffer.
     let script = "select(undef, undef, undef, 0.2) until -e '/tmp/go'; \
                   for (1 .. 60000) { fork || exit; wait } \
                   open my $f, '>', '/tmp/done'; sleep 1000";
     let service = engine.run(&["--name", &name], DEBIAN, &["perl", "-e", script]);
-    learning.until_said("one start was seen");
+    learning.until_stderr_has("one start was seen");
     let pid = Pid::from_raw(i32::try_from(learning.child.id()).unwrap()).unwrap();
     kill_process(pid, Signal::STOP).unwrap();
     service.sh("touch /tmp/go");
     until(&service, "test -e /tmp/done");
     kill_process(pid, Signal::CONT).unwrap();
-    learning.until_said("events were lost");
+    learning.until_stderr_has("events were lost");
     let learned = learning.stop(&name);
     let ready = readiness(&learned);
     assert!(ready.percent <= 50, "{ready:?}");

@@ -1,4 +1,4 @@
-//! Each check of the posture on a container that has it, and on one that has not.
+//! Each check of the posture, on a container that fails it and on one that passes.
 
 use serde_json::Value;
 

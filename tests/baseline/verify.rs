@@ -1,4 +1,4 @@
-//! Advice tested on copies: of different servers, with the messages where it breaks.
+//! Advice tested on copies of different servers, and the messages where it fails.
 
 use std::path::PathBuf;
 use std::process::{Output, Stdio};
@@ -9,7 +9,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use super::common::{self, Container, DEBIAN, Engine, PATIENCE, SERVERS, hullwatch};
 use super::{Learning, until};
 
-/// A service that was learned over a start, a reload, a stop and another start, and runs.
+/// A running service that was learned over a start, a reload, a stop and another start.
 struct Learned {
     learning: Learning,
     name: String,
@@ -33,10 +33,10 @@ fn learned(
         container.sh(&format!("kill -{signal} 1"));
         until(&container, works);
     }
-    learning.until_said("one start was seen");
-    container.tell("restart");
+    learning.until_stderr_has("one start was seen");
+    container.control("restart");
     until(&container, works);
-    learning.until_said("watched for 0 min");
+    learning.until_stderr_has("watched for 0 min");
     learning.stop(&name);
     Learned {
         learning,
@@ -70,7 +70,7 @@ impl Learned {
         let copies = copies_of(child.id());
         let out: Output = child.wait_with_output().unwrap();
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        // The original goes on as it was.
+        // The original keeps running unchanged.
         assert_eq!(self.container.inspect("{{.State.Running}}"), "true");
         assert_eq!(left(&copies), "");
         let code = out.status.code().unwrap();
@@ -78,24 +78,27 @@ impl Learned {
     }
 
     fn works(&self, args: &[&str]) {
-        let (code, said, reported) = self.verify(&[&["--seccomp"], args].concat());
-        assert_eq!(code, 0, "{said}{reported}{}", self.container.said());
-        assert!(said.contains("works with all tested settings"), "{said}");
+        let (code, printed, reported) = self.verify(&[&["--seccomp"], args].concat());
+        assert_eq!(code, 0, "{printed}{reported}{}", self.container.logs());
+        assert!(
+            printed.contains("works with all tested settings"),
+            "{printed}"
+        );
         for option in [
             "--cap-drop=ALL",
             "no-new-privileges",
             "--read-only",
             "custom seccomp profile",
         ] {
-            let line = said.lines().find(|line| line.contains(option));
+            let line = printed.lines().find(|line| line.contains(option));
             assert!(
                 line.is_some_and(|line| line.starts_with("works ")),
-                "{said}"
+                "{printed}"
             );
         }
     }
 
-    /// The file of the seccomp profile that is advised.
+    /// The file of the advised seccomp profile.
     fn profile(&self) -> PathBuf {
         let baseline = self.file();
         let args = ["harden", baseline.to_str().unwrap(), "--seccomp"];
@@ -107,7 +110,7 @@ impl Learned {
         file
     }
 
-    /// Takes the lines that contain this out of the baseline.
+    /// Removes lines that contain this from the baseline.
     fn forget(&self, part: &str) {
         let text = std::fs::read_to_string(self.file()).unwrap();
         let kept: Vec<&str> = text.lines().filter(|line| !line.contains(part)).collect();
@@ -116,12 +119,12 @@ impl Learned {
     }
 }
 
-/// The filter for the copies and volumes that a process made.
+/// The filter for copies and volumes that a process created.
 fn copies_of(pid: u32) -> String {
     format!("label=hullwatch.verify={pid}")
 }
 
-/// What of them is there.
+/// Those that still exist.
 fn left(copies: &str) -> String {
     let engine = Engine::tests();
     let containers = engine.docker(&["ps", "-aq", "--filter", copies]);
@@ -141,19 +144,19 @@ fn nginx_works_with_its_advice_and_without_a_directory_it_says_which() {
     nginx.works(&["--reload", "HUP", "--probe", "curl -sf http://127.0.0.1/"]);
 
     nginx.forget("/var/log/nginx");
-    let (code, said, _) = nginx.verify(&["--reload", "HUP"]);
-    assert_eq!(code, 1, "{said}");
-    let last = said.lines().last().unwrap();
+    let (code, printed, _) = nginx.verify(&["--reload", "HUP"]);
+    assert_eq!(code, 1, "{printed}");
+    let last = printed.lines().last().unwrap();
     assert!(
         last.starts_with("works without read-only: nginx could not "),
-        "{said}"
+        "{printed}"
     );
-    assert!(said.contains("/var/log/nginx/"), "{said}");
-    assert!(said.contains("Read-only file system"), "{said}");
-    let kept = said.lines().find(|line| line.contains("--cap-drop=ALL"));
+    assert!(printed.contains("/var/log/nginx/"), "{printed}");
+    assert!(printed.contains("Read-only file system"), "{printed}");
+    let kept = printed.lines().find(|line| line.contains("--cap-drop=ALL"));
     assert!(
         kept.is_some_and(|line| line.starts_with("works ")),
-        "{said}"
+        "{printed}"
     );
 }
 
@@ -164,10 +167,13 @@ fn a_capability_that_is_missing_is_named() {
     }
     let nginx = learned("nginx-caps", &[], SERVERS, &NGINX, SERVES, None);
     nginx.forget("\"SETGID\"");
-    let (code, said, _) = nginx.verify(&["--only", "capabilities,no-new-privileges"]);
-    assert_eq!(code, 1, "{said}");
-    assert!(said.contains("works without capabilities: "), "{said}");
-    assert!(said.contains("could not use SETGID"), "{said}");
+    let (code, printed, _) = nginx.verify(&["--only", "capabilities,no-new-privileges"]);
+    assert_eq!(code, 1, "{printed}");
+    assert!(
+        printed.contains("works without capabilities: "),
+        "{printed}"
+    );
+    assert!(printed.contains("could not use SETGID"), "{printed}");
 }
 
 #[test]
@@ -188,7 +194,7 @@ fn redis_works_with_its_advice() {
         let script = format!("syscall({call}, 0, 0, 0, 0, 0); print $! + 0");
         let options = ["--security-opt", &option];
         let made = Engine::tests().run_to_end(&options, SERVERS, &["perl", "-e", &script]);
-        made.said()
+        made.logs()
     };
     let [removed, unlike, refused] = [libc::SYS_timer_create, libc::SYS_clone3, libc::SYS_mount];
     let none = libc::ENOSYS.to_string();
@@ -196,10 +202,11 @@ fn redis_works_with_its_advice() {
     assert_eq!(errno(refused), libc::EPERM.to_string());
 
     redis.forget("\"setitimer\"");
-    let (code, said, _) = redis.verify(&[&["--seccomp", "--only", "seccomp"], &probe[..]].concat());
-    assert_eq!(code, 1, "{said}");
-    assert!(said.contains("works without seccomp: "), "{said}");
-    assert!(said.contains("refused setitimer (redis-"), "{said}");
+    let (code, printed, _) =
+        redis.verify(&[&["--seccomp", "--only", "seccomp"], &probe[..]].concat());
+    assert_eq!(code, 1, "{printed}");
+    assert!(printed.contains("works without seccomp: "), "{printed}");
+    assert!(printed.contains("refused setitimer (redis-"), "{printed}");
 }
 
 #[test]
@@ -307,11 +314,14 @@ fn a_service_that_starts_helpers_works_with_its_advice() {
     let only = "capabilities,no-new-privileges,read-only,memory,pids,egress,seccomp";
     helpers.works(&[&probe[..], &["--only", only]].concat());
 
-    // Not as another user: the directory is root's. The rest stays.
-    let (code, said, _) = helpers.verify(&probe);
-    assert_eq!(code, 1, "{said}");
-    assert!(said.contains("works without user: "), "{said}");
-    assert!(said.contains("/var/spool/app: Permission denied"), "{said}");
+    // Not as another user, since the directory belongs to root. The other advice stays.
+    let (code, printed, _) = helpers.verify(&probe);
+    assert_eq!(code, 1, "{printed}");
+    assert!(printed.contains("works without user: "), "{printed}");
+    assert!(
+        printed.contains("/var/spool/app: Permission denied"),
+        "{printed}"
+    );
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Hostile recordings: small files that unpack to much, and what reading them takes.
+//! Hostile recordings: small files that decompress to large ones, and the memory for reading them.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -11,12 +11,12 @@ use hullwatch::event::{
 };
 use hullwatch::recording::{Header, Writer};
 
-/// Words of this many bytes: a line of a recording may be longer still.
+/// Length of a word, bytes; a line of a recording may be longer.
 const LONG: usize = 512 << 10;
 
-/// One event after another with words as long as no kernel reports them.
+/// Events with words longer than any that a kernel reports.
 fn hostile(seq: u64) -> Event {
-    // Alike to the packer, different to a table.
+    // Compressible, but different entries for a table.
     let word = format!("{seq}-{}", "x".repeat(LONG));
     let long = Bytes::from(word.as_str());
     let kind = match seq % 4 {
@@ -63,7 +63,7 @@ fn write(path: &Path, settings: Settings, events: u64) {
     writer.finish(&[]).unwrap();
 }
 
-/// The largest amount of memory that replaying takes, in MiB, and the time.
+/// The peak memory of a replay in MiB, and its duration.
 fn replayed(path: &Path) -> (u64, Duration) {
     let began = Instant::now();
     let mut child = Command::new(env!("CARGO_BIN_EXE_hullwatch"))
@@ -97,8 +97,8 @@ fn a_small_file_that_unpacks_to_much_takes_no_more_memory_than_stated() {
     // 500 MB of lines.
     assert!(path("many.jsonl.zst").metadata().unwrap().len() < 4 << 20);
     let (many, took) = replayed(&path("many.jsonl.zst"));
-    // Half of the lines at most: the budget, what the program itself takes, lines that are read, the
-    // batches between its two threads, and what the allocator keeps of them.
+    // At most half of the lines: the budget, the program itself, lines being read, batches between
+    // its two threads, and memory that the allocator keeps of these.
     assert!(many < 256, "{many} MiB");
     assert!(took < Duration::from_secs(120), "{took:?}");
 }

@@ -36,7 +36,7 @@ fn a_view_of_a_recording_is_listed_for_people_and_programs() {
     );
 }
 
-/// A program needs no table of letters and short ids: words, numbers and whole ids are fields.
+/// Programs get words, numbers and whole ids as fields, not letters and short ids.
 #[test]
 fn rows_have_their_facts_in_fields_of_their_own() {
     for view in [

@@ -1,4 +1,4 @@
-//! The program as a person or a script meets it.
+//! The command line, used by a person or a script.
 #![allow(clippy::unwrap_used)]
 
 mod hostile;
@@ -63,7 +63,7 @@ fn bad_input_is_one_line_and_exit_2() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("notes.txt");
     std::fs::write(&path, "hello\n").unwrap();
-    for (args, said) in [
+    for (args, printed) in [
         (
             vec!["replay", path.to_str().unwrap(), "--findings"],
             "notes.txt:1: not a hullwatch recording",
@@ -76,25 +76,31 @@ fn bad_input_is_one_line_and_exit_2() {
         let output = hullwatch(&args);
         assert_eq!(output.status.code(), Some(2));
         let text = stderr(&output);
-        assert!(text.contains(said) && text.lines().count() == 1, "{text}");
+        assert!(
+            text.contains(printed) && text.lines().count() == 1,
+            "{text}"
+        );
     }
     let output = hullwatch(&["replay", "x", "--events", "exek"]);
     assert_eq!(output.status.code(), Some(2));
     assert!(stderr(&output).contains("use all, findings or one of exec"));
 }
 
-/// What stands in names and errors does not reach the terminal as it is.
+/// Names and errors do not reach the terminal unescaped.
 #[test]
-fn nothing_said_on_stderr_controls_the_terminal() {
+fn stderr_never_controls_the_terminal() {
     for args in [
         vec!["replay", "no\u{1b}[31msuch\u{7}", "--findings"],
         vec!["policy", "check", "no\u{1b}]0;such\nfile"],
     ] {
         let output = hullwatch(&args);
         assert_eq!(output.status.code(), Some(2));
-        let said = stderr(&output);
-        let control = said.trim_end().chars().any(|c| c.is_control() && c != '\n');
-        assert!(!control && said.contains("such"), "{said:?}");
+        let printed = stderr(&output);
+        let control = printed
+            .trim_end()
+            .chars()
+            .any(|c| c.is_control() && c != '\n');
+        assert!(!control && printed.contains("such"), "{printed:?}");
     }
 }
 
@@ -112,15 +118,15 @@ fn output_that_cannot_be_written_is_one_line() {
         .output()
         .unwrap();
     assert_eq!(output.status.code(), Some(2));
-    let said = stderr(&output);
+    let printed = stderr(&output);
     assert!(
-        said.contains("No space left") && said.lines().count() == 1,
-        "{said}"
+        printed.contains("No space left") && printed.lines().count() == 1,
+        "{printed}"
     );
 }
 
 #[test]
-fn a_reader_that_leaves_is_no_error() {
+fn a_closed_pipe_is_no_error() {
     let dir = tempfile::tempdir().unwrap();
     let path = recording(dir.path(), "s.jsonl", 20_000);
     let mut child = Command::new(env!("CARGO_BIN_EXE_hullwatch"))
@@ -167,7 +173,7 @@ fn missing_parts_are_named_with_their_cause() {
     let file = dir.path().join("file");
     std::fs::write(&file, "").unwrap();
     let file = file.to_str().unwrap();
-    for (args, said) in [
+    for (args, printed) in [
         (
             vec!["policy", "check", "/nosuch/p.toml"],
             "/nosuch/p.toml: No such file",
@@ -190,7 +196,7 @@ fn missing_parts_are_named_with_their_cause() {
         let text = stderr(&output);
         assert_eq!(output.status.code(), Some(2), "{args:?}: {text}");
         assert!(
-            text.contains(said) && text.lines().count() == 1,
+            text.contains(printed) && text.lines().count() == 1,
             "{args:?}: {text}"
         );
     }
@@ -203,7 +209,8 @@ fn missing_parts_are_named_with_their_cause() {
     assert!(stderr(&output).contains("hullwatch/policy.toml: No such file"));
 }
 
-/// Findings and events carry the name beside the id; findings of others are not printed.
+/// Findings and events have the name in addition to the id; findings of other containers are not
+/// printed.
 #[test]
 fn lines_name_their_container() {
     for what in [&["--findings"][..], &["--events", "exec,findings"]] {
@@ -240,10 +247,10 @@ fn rules_are_listed_and_explained() {
 fn without_a_command_it_says_what_to_do() {
     let output = hullwatch(&[]);
     assert_eq!(output.status.code(), Some(2));
-    let said = stderr(&output);
+    let printed = stderr(&output);
     assert!(
-        said.contains("hullwatch watch") && said.lines().count() == 1,
-        "{said}"
+        printed.contains("hullwatch watch") && printed.lines().count() == 1,
+        "{printed}"
     );
 }
 
@@ -285,7 +292,7 @@ fn every_command_has_help() {
 }
 
 #[test]
-fn a_doctor_always_answers() {
+fn doctor_always_prints_a_result() {
     let output = hullwatch(&["doctor", "--json", "--docker-host", "unix:///nowhere.sock"]);
     let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     let able = json["able"].as_bool().unwrap();
@@ -315,15 +322,15 @@ fn keys_are_listed_as_they_are_bound_and_conflicts_are_refused() {
             assert_eq!(line["keys"], serde_json::json!(["C-f"]));
         }
     }
-    // The standard place is read too, and a conflict is refused wherever it stands.
+    // The default file is read too, and a conflict is refused in any file.
     let standard = dir.path().join("hullwatch/config.toml");
     std::fs::create_dir(standard.parent().unwrap()).unwrap();
     std::fs::write(&standard, "\n[keys]\nfilter = \"q\"\n").unwrap();
     let refused = list(&[]);
     assert_eq!(refused.status.code(), Some(2));
-    let said = stderr(&refused);
+    let printed = stderr(&refused);
     for part in ["hullwatch/config.toml: line 3", "filter", "quit"] {
-        assert!(said.contains(part), "{said}");
+        assert!(printed.contains(part), "{printed}");
     }
 }
 
@@ -337,13 +344,16 @@ fn themes_are_measured_and_mistakes_named() {
     };
     let good = check("inherits = \"hull-dark\"\n");
     assert_eq!(good.status.code(), Some(0), "{}", stderr(&good));
-    // High as medium for everybody, and text as dark as its ground.
+    // High and medium look alike to everybody, and text has the colour of its background.
     let poor =
         check("inherits = \"hull-dark\"\n[palette]\norange = \"#ffffa0\"\nsilver = \"#20242a\"\n");
     assert_eq!(poor.status.code(), Some(1));
-    let said = String::from_utf8_lossy(&poor.stdout).into_owned();
-    assert!(said.contains("needs 4.5: text"), "{said}");
-    assert!(said.contains("sev.high and sev.medium, normal"), "{said}");
+    let printed = String::from_utf8_lossy(&poor.stdout).into_owned();
+    assert!(printed.contains("needs 4.5: text"), "{printed}");
+    assert!(
+        printed.contains("sev.high and sev.medium, normal"),
+        "{printed}"
+    );
     let bad = check("inherits = \"hull-dark\"\n[style]\ntxt = \"red\"\n");
     assert_eq!(bad.status.code(), Some(2));
     assert!(
@@ -404,10 +414,10 @@ fn under_sudo_files_are_opened_as_the_caller() {
         ["theme", "check"],
     ] {
         let output = sudo(&[args[0], args[1], secret.to_str().unwrap()]);
-        let said = stderr(&output);
+        let printed = stderr(&output);
         assert!(
-            !said.contains("root's") && said.contains("ermission"),
-            "{args:?}: {said}"
+            !printed.contains("root's") && printed.contains("ermission"),
+            "{args:?}: {printed}"
         );
     }
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::{DEMO, hullwatch, stderr};
 
-/// Before the incident of the demo's web server is over, and after it began.
+/// A time within the incident of the demo's web server.
 const MIDDLE: &str = "2026-11-25T10:10:30Z";
 
 fn text(args: &[&str]) -> String {
@@ -27,12 +27,12 @@ fn findings(more: &[&str]) -> Vec<String> {
 }
 
 #[test]
-fn a_list_is_of_the_stretch() {
+fn a_list_covers_only_the_selected_part() {
     let all = findings(&[DEMO]);
     let before = findings(&[DEMO, "--until", MIDDLE]);
     let after = findings(&[DEMO, "--since", MIDDLE]);
     assert!(!before.is_empty() && !after.is_empty(), "{all:?}");
-    // What went on at that moment is in both.
+    // Actions in progress at that moment are in both.
     assert!(before.len() < all.len() && after.len() < all.len());
     for id in &all {
         assert!(before.contains(id) || after.contains(id), "{id}");
@@ -41,7 +41,7 @@ fn a_list_is_of_the_stretch() {
 }
 
 #[test]
-fn a_report_is_of_the_stretch() {
+fn a_report_covers_only_the_selected_part() {
     let incidents = |more: &[&str]| {
         let args = [&["report", DEMO, "--format", "json"], more].concat();
         let report: serde_json::Value = serde_json::from_str(&text(&args)).unwrap();
@@ -56,9 +56,9 @@ fn a_report_is_of_the_stretch() {
     assert!(incidents(&["--until", "2026-11-25T10:10:00Z"]).is_empty());
 }
 
-/// Two runs of hullwatch in one ring: both are reported, and so is the time between them.
+/// Two runs of hullwatch in one ring: both are reported, and so is the gap between them.
 #[test]
-fn runs_that_are_apart_are_all_reported() {
+fn separate_runs_are_all_reported() {
     let ring = tempfile::tempdir().unwrap();
     let add = |name: &str, from: &str| {
         let from = Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -84,13 +84,13 @@ fn runs_that_are_apart_are_all_reported() {
     );
     let csv = text(&["list", "incidents", "--csv", "--recording", ring]);
     assert_eq!(csv.lines().count(), 3, "{csv}");
-    // What there is, is of the last run only.
+    // The existing objects are those of the last run only.
     let containers = text(&["list", "--json", "--recording", ring]);
     assert_eq!(containers.lines().count(), 2, "{containers}");
 }
 
 #[test]
-fn learning_and_comparing_take_a_stretch() {
+fn learning_and_comparing_accept_a_part() {
     let learned = |more: &[&str]| {
         let args = [&["learn", "shop-web", "-o", "-", "--recording", DEMO], more].concat();
         text(&args)
@@ -114,8 +114,8 @@ fn learning_and_comparing_take_a_stretch() {
 }
 
 #[test]
-fn a_stretch_of_nothing_is_refused() {
-    for (args, said) in [
+fn an_empty_part_is_refused() {
+    for (args, printed) in [
         (vec!["list", "--since", "-1h"], "no recording is given"),
         (
             vec!["report", "--live", "--until", "-1h"],
@@ -141,7 +141,7 @@ fn a_stretch_of_nothing_is_refused() {
         let output = hullwatch(&args);
         assert_eq!(output.status.code(), Some(2), "{args:?}");
         assert!(
-            stderr(&output).contains(said),
+            stderr(&output).contains(printed),
             "{args:?}: {}",
             stderr(&output)
         );

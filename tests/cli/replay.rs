@@ -1,4 +1,4 @@
-//! `replay`: the same events, and what of a cut or damaged file.
+//! `replay`: the same events, also of a truncated or damaged file.
 
 use hullwatch::event::Event;
 
@@ -58,7 +58,10 @@ fn damage_names_file_line_and_cause_and_exits_2() {
     std::fs::write(&path, text.replacen("\"seq\":3,", "\"seq\":x,", 1)).unwrap();
     let output = hullwatch(&["replay", path.to_str().unwrap(), "--findings"]);
     assert_eq!(output.status.code(), Some(2));
-    let said = stderr(&output);
-    assert!(said.contains("s.jsonl:4: expected value (column"), "{said}");
-    assert!(said.contains("digest mismatch"), "{said}");
+    let printed = stderr(&output);
+    assert!(
+        printed.contains("s.jsonl:4: expected value (column"),
+        "{printed}"
+    );
+    assert!(printed.contains("digest mismatch"), "{printed}");
 }

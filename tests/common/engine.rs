@@ -9,12 +9,12 @@ pub const BUSYBOX: &str = "hullwatch-test:busybox";
 pub const DEBIAN: &str = "hullwatch-test:debian";
 pub const SERVERS: &str = "hullwatch-test:servers";
 
-/// Where an engine listens.
+/// The address of an engine.
 #[derive(Debug, Clone)]
 pub struct Engine(pub String);
 
 impl Engine {
-    /// The one that the tests were given.
+    /// The engine under test.
     pub fn tests() -> Self {
         let given = ["HULLWATCH_TEST_DOCKER", "DOCKER_HOST"]
             .into_iter()
@@ -33,7 +33,7 @@ impl Engine {
             .collect()
     }
 
-    /// Whether an engine answers there.
+    /// Whether an engine answers at that address.
     pub fn answers(&self) -> bool {
         let out = self.client(&["version", "--format", "{{.Server.Version}}"]);
         out.is_ok_and(|out| out.status.success())
@@ -41,7 +41,7 @@ impl Engine {
 
     fn client(&self, args: &[&str]) -> std::io::Result<Output> {
         let mut docker = Command::new("docker");
-        // A build runs its steps in containers then, which are what is watched.
+        // Classic builds run their steps in containers, which are watched.
         let docker = docker.env("DOCKER_BUILDKIT", "0");
         docker.env("DOCKER_HOST", &self.0).args(args).output()
     }
@@ -59,7 +59,8 @@ impl Engine {
         String::from_utf8(out.stdout).unwrap().trim().to_owned()
     }
 
-    /// Starts a container. It has no network but its own loopback, since an engine may have none.
+    /// Starts a container. It has only its own loopback interface, since an engine may have no
+    /// network.
     pub fn run(&self, options: &[&str], image: &str, command: &[&str]) -> Container {
         let network: &[&str] = if options.contains(&"--network") {
             &[]
@@ -73,16 +74,16 @@ impl Engine {
         }
     }
 
-    /// Runs a container to its end, which must be a success.
+    /// Runs a container until it ends, which must succeed.
     pub fn run_to_end(&self, options: &[&str], image: &str, command: &[&str]) -> Container {
         let container = self.run(options, image, command);
         let code = container.wait();
-        assert_eq!(code, 0, "{command:?}: {}", container.said());
+        assert_eq!(code, 0, "{command:?}: {}", container.logs());
         container
     }
 }
 
-/// A container that is removed at the end.
+/// A container that is removed when dropped.
 #[derive(Debug)]
 pub struct Container {
     pub id: ContainerId,
@@ -95,8 +96,8 @@ impl Container {
             .docker(&[before, &[self.id.as_str()], after].concat())
     }
 
-    /// Does `docker VERB` to it.
-    pub fn tell(&self, verb: &str) {
+    /// Runs `docker VERB` on it.
+    pub fn control(&self, verb: &str) {
         self.with(&[verb], &[]);
     }
 
@@ -116,7 +117,7 @@ impl Container {
     }
 
     /// The output of its processes.
-    pub fn said(&self) -> String {
+    pub fn logs(&self) -> String {
         let out = self.engine.output(&["logs", self.id.as_str()]);
         String::from_utf8_lossy(&[out.stdout, out.stderr].concat()).into_owned()
     }

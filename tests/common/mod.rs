@@ -18,22 +18,22 @@ use std::io::Write as _;
 use std::path::Path;
 use std::time::Duration;
 
-/// How long a condition may take to hold before the test is taken to hang. No test waits that long
-/// on a machine that works, however loaded.
+/// Time after which a test that waits for a condition counts as hanging. No test waits that long on
+/// a working machine, even under load.
 pub const PATIENCE: Duration = Duration::from_secs(180);
 
-/// True where the kernel can be watched. Elsewhere the test fails when everything was promised to
-/// be there (by `CI=true` or by `tests/run`), and else says that it did not run.
+/// True where the kernel can be watched. Elsewhere the test fails if `CI=true` or `tests/run`
+/// guarantees it, and otherwise prints that it did not run.
 pub fn kernel_is_ready() -> bool {
     decide(&missing_of_kernel())
 }
 
-/// As [`kernel_is_ready`], with the engine and its images besides.
+/// As [`kernel_is_ready`], also with the engine and its images.
 pub fn engine_is_ready() -> bool {
     images_are_ready(&[BUSYBOX, DEBIAN])
 }
 
-/// As [`kernel_is_ready`], with the engine and these images besides.
+/// As [`kernel_is_ready`], also with the engine and these images.
 pub fn images_are_ready(images: &[&str]) -> bool {
     let mut missing = missing_of_kernel();
     missing.extend(Engine::tests().missing(images));
@@ -61,7 +61,7 @@ fn decide(missing: &[String]) -> bool {
     assert!(!promised, "this test needs {missing}");
     let test = std::thread::current();
     let test = test.name().unwrap_or_default();
-    // Past the test harness, which hides what a test that passes prints.
+    // Bypasses the test harness, which hides the output of passing tests.
     let line = format!("DID NOT RUN: {test} needs {missing}; sudo tests/run runs it\n");
     let _ = std::io::stderr().write_all(line.as_bytes());
     false

@@ -1,4 +1,4 @@
-//! `hullwatch record` while a test does something, and the recorded session.
+//! `hullwatch record` during a test, and its recording.
 
 use std::fs::File;
 use std::io::{BufRead as _, BufReader};
@@ -26,7 +26,7 @@ pub struct Recording {
 }
 
 impl Recording {
-    /// Begins to record what containers of `engine` do; returns when everything is attached.
+    /// Begins to record the containers of `engine`; returns when everything is attached.
     pub fn start(engine: &Engine) -> Self {
         Self::start_with(&["--docker-host", &engine.0, "--runtime", "docker"])
     }
@@ -42,12 +42,12 @@ impl Recording {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        let mut said = BufReader::new(child.stderr.take().unwrap());
+        let mut printed = BufReader::new(child.stderr.take().unwrap());
         let mut text = String::new();
         while !text.contains("attached and ready") {
-            assert!(said.read_line(&mut text).unwrap() > 0, "ended: {text}");
+            assert!(printed.read_line(&mut text).unwrap() > 0, "ended: {text}");
         }
-        std::thread::spawn(move || std::io::copy(&mut said, &mut std::io::stderr()));
+        std::thread::spawn(move || std::io::copy(&mut printed, &mut std::io::stderr()));
         let mut recording = Self {
             child,
             read: BufReader::new(File::open(&path).unwrap()),
@@ -55,12 +55,12 @@ impl Recording {
             session: Session::default(),
             _dir: dir,
         };
-        // The header, and what was there before.
+        // The header, and the initial state.
         recording.wait_for("a tick", |event| matches!(event.kind, Kind::Tick(_)));
         recording
     }
 
-    /// Waits until the file holds such an event, which may have been there before.
+    /// Waits until the file contains such an event, also an earlier one.
     pub fn wait_for(&mut self, what: &str, wanted: impl Fn(&Event) -> bool) {
         let until = Instant::now() + PATIENCE;
         let mut looked = 0;
@@ -75,7 +75,7 @@ impl Recording {
         }
     }
 
-    /// Waits until the recording holds the end of a container.
+    /// Waits until the recording contains the end of a container.
     pub fn wait_for_exit(&mut self, id: &ContainerId) {
         self.wait_for("the container's end", |event| {
             event.container.as_ref() == Some(id)
@@ -92,7 +92,7 @@ impl Recording {
         });
     }
 
-    /// Ends it, as a person would; the file must replay to the findings it holds.
+    /// Ends it, as a person would; the replay of the file must equal its findings.
     pub fn stop(mut self) -> Session {
         let pid = Pid::from_raw(i32::try_from(self.child.id()).unwrap()).unwrap();
         kill_process(pid, Signal::INT).unwrap();
@@ -103,7 +103,7 @@ impl Recording {
     }
 }
 
-/// A test that fails leaves none behind.
+/// A failing test leaves no process behind.
 impl Drop for Recording {
     fn drop(&mut self) {
         let _ = self.child.kill();
@@ -111,7 +111,7 @@ impl Drop for Recording {
     }
 }
 
-/// Replays a file; its findings must be those it holds, and nothing may be wrong with it.
+/// Replays a file, which must be undamaged and equal its recorded findings.
 pub fn replays_alike(file: &Path) {
     let replay = Command::new(env!("CARGO_BIN_EXE_hullwatch"))
         .args(["replay", "--findings"])
@@ -130,7 +130,7 @@ pub struct Session {
     pub events: Vec<Event>,
     /// Findings as last written, by id.
     pub findings: std::collections::BTreeMap<u64, Value>,
-    /// The beginning of a line whose end is not written yet.
+    /// The first part of a line whose end is not written yet.
     rest: Vec<u8>,
 }
 
@@ -162,7 +162,7 @@ impl Session {
             .filter(move |event| event.container.as_ref() == Some(id))
     }
 
-    /// The first event of a container that `pick` picks something from.
+    /// The first result of `pick` for the events of a container.
     pub fn find<'a, T>(
         &'a self,
         id: &'a ContainerId,
@@ -187,7 +187,7 @@ impl Session {
         self.of(id).filter(|event| pick(&event.kind)).count()
     }
 
-    /// Losses, of whichever container: none in a test that does not overload.
+    /// Losses of any container: none in a test that does not overload.
     pub fn losses(&self) -> Vec<&Event> {
         self.events
             .iter()
@@ -195,7 +195,7 @@ impl Session {
             .collect()
     }
 
-    /// The world after the event numbered `seq`.
+    /// The state after the event numbered `seq`.
     pub fn state_at(&self, seq: u64) -> Core {
         let mut core = Core::default();
         for event in self.events.iter().take_while(|event| event.seq <= seq) {

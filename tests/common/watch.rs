@@ -1,4 +1,4 @@
-//! `hullwatch watch` while a test does something: what it printed and what it reported.
+//! `hullwatch watch` during a test, and its output.
 
 use std::collections::BTreeSet;
 use std::io::{BufRead as _, BufReader};
@@ -13,8 +13,8 @@ use tempfile::TempDir;
 
 use super::{Engine, PATIENCE};
 
-/// The program under test, at the tests' engine. Configuration of whoever runs the tests does not
-/// count: `config` is an empty directory.
+/// The program under test, with the tests' engine. The configuration of the calling user is not
+/// used: `config` is an empty directory.
 pub fn hullwatch(args: &[&str], config: &TempDir) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_hullwatch"));
     command
@@ -30,7 +30,7 @@ struct Output {
     lines: Vec<Value>,
     /// The text on stderr.
     reported: String,
-    /// It ended, so that nothing more comes.
+    /// It ended, so there is no further output.
     ended: bool,
 }
 
@@ -105,24 +105,24 @@ impl Watch {
         self.wait(part, |output| output.reported.contains(part).then_some(()));
     }
 
-    /// Forgets what stderr had so far.
+    /// Discards stderr so far.
     pub fn forget_reports(&self) {
         self.output.0.lock().unwrap().reported.clear();
     }
 
-    /// Forgets the lines so far: what is expected comes after them.
+    /// Discards the lines so far: the expected ones come after them.
     pub fn forget_lines(&self) {
         self.output.0.lock().unwrap().lines.clear();
     }
 
-    /// Waits for a line that is so; returns it.
+    /// Waits for a matching line; returns it.
     pub fn expect(&self, what: &str, so: impl Fn(&Value) -> bool) -> Value {
         self.wait(what, |output| {
             output.lines.iter().find(|line| so(line)).cloned()
         })
     }
 
-    /// Waits until the engine's facts about a container are there. Needs `--events container`.
+    /// Waits until the engine's facts about a container are known. Needs `--events container`.
     pub fn expect_facts(&self, of: &ContainerId) {
         self.expect("facts of the container", |line| {
             line["type"] == "container"
@@ -133,7 +133,7 @@ impl Watch {
         });
     }
 
-    /// Waits until a container's finding of this rule, in its latest state, is so; returns it.
+    /// Waits until a container's finding of this rule matches in its latest state; returns it.
     pub fn expect_finding(
         &self,
         of: &ContainerId,
@@ -163,12 +163,12 @@ impl Watch {
         });
     }
 
-    /// Gives it no time to run until [`Watch::resume`].
+    /// Stops it until [`Watch::resume`].
     pub fn hold(&self) {
         kill_process(self.pid(), Signal::STOP).unwrap();
     }
 
-    /// Lets it run again.
+    /// Continues it.
     pub fn resume(&self) {
         kill_process(self.pid(), Signal::CONT).unwrap();
     }
@@ -177,7 +177,8 @@ impl Watch {
         Pid::from_raw(i32::try_from(self.child.id()).unwrap()).unwrap()
     }
 
-    /// Interrupts it, as a person would, and waits for its end, which must be a success; the lines.
+    /// Interrupts it, as a person would, and waits for its end, which must succeed; returns the
+    /// lines.
     pub fn stop(mut self) -> Vec<Value> {
         kill_process(self.pid(), Signal::INT).unwrap();
         let status = self.child.wait().unwrap();
@@ -197,7 +198,7 @@ fn latest(lines: &[Value], of: &ContainerId, rule: &str) -> Option<Value> {
     found.find(|line| line["container"] == of.as_str()).cloned()
 }
 
-/// A test that fails leaves none behind.
+/// A failing test leaves no process behind.
 impl Drop for Watch {
     fn drop(&mut self) {
         let _ = self.child.kill();

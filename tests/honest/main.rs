@@ -1,5 +1,5 @@
 //! Honest workloads in real containers: none may raise anything at medium or above. The scenarios
-//! are the TOML files beside this one.
+//! are the TOML files in this directory.
 
 #![allow(clippy::unwrap_used)]
 
@@ -11,10 +11,10 @@ use scenarios::batch::Ran;
 use scenarios::report::{Table, line};
 use scenarios::watch::{Watch, now};
 
-/// An honest workload: nothing at medium or above, and at most one line after start-up, which is
-/// information unless the scenario expects it to be more. Where watching began late it may be low,
-/// and one line lists the earlier differences.
-fn judge(table: &mut Table, ran: &Ran) {
+/// Checks an honest workload: no finding at medium or above, and at most one line after start-up,
+/// which is information unless the scenario expects more. If watching began late it may be low, and
+/// one line lists the earlier differences.
+fn check(table: &mut Table, ran: &Ran) {
     let mut faults = ran.failed.clone();
     let mut later = 0;
     let (most, lines) = if ran.late {
@@ -24,7 +24,9 @@ fn judge(table: &mut Table, ran: &Ran) {
     };
     for finding in &ran.findings {
         let accepted = ran.scenario.expect.iter().any(|e| {
-            e.rule == finding.rule && finding.severity <= e.severity && e.untold(finding).is_empty()
+            e.rule == finding.rule
+                && finding.severity <= e.severity
+                && e.missing_facts(finding).is_empty()
         });
         later += usize::from(finding.first > ran.steady);
         if !accepted && (finding.severity > most || later > lines) {
@@ -42,12 +44,12 @@ fn honest_workloads_are_quiet() {
     }
     let mut table = Table::default();
     for ran in scenarios::batch::run(scenarios::load("honest")) {
-        judge(&mut table, &ran);
+        check(&mut table, &ran);
     }
     table.finish("honest");
 }
 
-/// Lines that an honest container of the fleet may have.
+/// Maximum number of lines for an honest container of the fleet.
 const MAX_LINES: usize = 2;
 
 /// Errors in a container's findings: any at medium or above, and too many lines.
@@ -61,7 +63,7 @@ fn faults_of(findings: &[Finding]) -> Vec<String> {
     faults
 }
 
-/// Builds an image in the classic way; the findings of each step's container.
+/// Builds an image with the classic builder; returns the findings of each step's container.
 fn build(watch: &Watch) -> Vec<(String, Vec<Finding>)> {
     let context = tempfile::tempdir().unwrap();
     let steps = "FROM hullwatch-test:servers\n\

@@ -1,4 +1,4 @@
-//! Which file uses which: one edge for each name that a file takes from another.
+//! Which file uses which: one edge for each name that a file imports from another.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use super::modules::{ModulePath, Tree, is_for_tests, leaves};
 #[derive(Debug, Clone)]
 pub(crate) struct Edge {
     pub(crate) line: usize,
-    /// The path as it is written there.
+    /// The path as written there.
     pub(crate) path: String,
     /// Only a module was named, not an item in it.
     pub(crate) is_module: bool,
@@ -58,7 +58,7 @@ impl Finder<'_> {
             path: path.join("::"),
             is_module: target.is_module,
         };
-        // An item says more than its module.
+        // An item is more specific than its module.
         let known = self.edges.entry((self.file, target.file)).or_insert(edge);
         if known.is_module && !target.is_module {
             *known = Edge {
@@ -139,8 +139,8 @@ impl<'ast> Visit<'ast> for Finder<'_> {
         self.module.pop();
     }
 
-    /// A re-export passes a name on and uses nothing, since an importer is followed to the defining
-    /// file; but one that takes a name from another folder ties the two folders.
+    /// A re-export is no use by itself, since imports are followed to the defining file; but a
+    /// re-export of a name from another folder is an edge between the folders.
     fn visit_item_use(&mut self, item: &'ast syn::ItemUse) {
         let re_export = !matches!(item.vis, syn::Visibility::Inherited);
         for (path, _, line) in leaves(&item.tree) {

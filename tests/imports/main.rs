@@ -1,4 +1,4 @@
-//! Which part of the program may use which, held against the table in ARCHITECTURE.md.
+//! Which part of the program may use which: checks the table in ARCHITECTURE.md.
 //!
 //! The files of `src/`, `ebpf/abi` and `ebpf/probes` are parsed. A file *uses* another when a path
 //! in it (`use …`, or inline, also in the arguments of a macro) names something that the other
@@ -24,13 +24,13 @@ use std::path::{Path, PathBuf};
 use edges::{Edge, Edges, edges};
 use modules::{SourceFile, Tree, is_for_tests};
 
-/// Where each crate's sources are.
+/// The source directory of each crate.
 const CRATES: &[&str] = &["src", "ebpf/abi/src", "ebpf/probes/src"];
 
-/// Folder edges that the table refuses and that are still there. To be emptied.
+/// Existing folder edges that the table refuses. To be emptied.
 const FORBIDDEN: &[(&str, &str)] = &[];
 
-/// Type names defined more than once, and why no file can mean the other.
+/// Type names defined more than once, and why no file can confuse them.
 const SHARED: &[(&str, &str)] = &[
     ("Args", "the arguments of one command, private to its file"),
     (
@@ -60,7 +60,7 @@ const SHARED: &[(&str, &str)] = &[
     ("Sent", "map key of one kernel program, private to its file"),
 ];
 
-/// The root of the repository. Read at run time, so that another tree can be measured.
+/// The root of the repository. Read at run time, so that another tree can be checked.
 fn repository() -> PathBuf {
     std::env::var_os("CARGO_MANIFEST_DIR").unwrap().into()
 }
@@ -184,7 +184,7 @@ fn folders_use_only_what_the_table_lists() {
             }
         }
     }
-    // The table is a picture of layers only as long as it has no circle itself.
+    // The table describes layers only if it has no circle itself.
     for (name, row) in &table {
         let above = row.iter().filter(|other| leads(&table, other, name));
         for other in above {
@@ -312,7 +312,7 @@ fn types(items: &[syn::Item], path: &str, into: &mut BTreeMap<String, Vec<String
     }
 }
 
-/// The rules above, tried on small trees: a test that finds nothing proves nothing.
+/// The rules above, tested on small trees: a test that finds nothing proves nothing.
 mod rules {
     use super::*;
 

@@ -43,7 +43,7 @@ struct Module {
     test: bool,
 }
 
-/// Where a path leads.
+/// The target of a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Target {
     pub(crate) file: usize,
@@ -174,7 +174,7 @@ impl Tree {
     }
 }
 
-/// A path without the words that only say where it begins.
+/// A path without leading `crate`, `self` and `super`.
 fn path_tail(path: &[String]) -> &[String] {
     let anchors = path
         .iter()

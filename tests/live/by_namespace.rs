@@ -1,4 +1,5 @@
-//! Containers whose cgroup does not identify them: runc's in any cgroup, crun's without one of its own.
+//! Containers that their cgroup does not identify: of runc in any cgroup, of crun without one of
+//! their own.
 
 use std::fs;
 use std::io::{BufRead as _, BufReader};
@@ -11,7 +12,7 @@ use tempfile::TempDir;
 use crate::cgroup::remove_all;
 use crate::common::{Watch, kernel_is_ready};
 
-/// A bundle of busybox alone, and the containers made of it.
+/// A bundle of busybox, and the containers created from it.
 struct Bundle {
     dir: TempDir,
     /// Program, its options, and name of each.
@@ -72,7 +73,7 @@ impl Bundle {
         let mut command = Command::new(&program[0]);
         let log = self.dir.path().join("log");
         let file = || fs::File::create(&log).unwrap();
-        // The container keeps what it is given: a pipe would not end.
+        // The container inherits the descriptors: a pipe would stay open.
         let status = command
             .args(&program[1..])
             .args(["run", "-d", name])
@@ -81,8 +82,8 @@ impl Bundle {
             .stdout(file())
             .stderr(file())
             .status();
-        let said = fs::read_to_string(&log).unwrap_or_default();
-        assert!(status.unwrap().success(), "{program:?}: {said}");
+        let printed = fs::read_to_string(&log).unwrap_or_default();
+        assert!(status.unwrap().success(), "{program:?}: {printed}");
     }
 }
 
@@ -106,7 +107,8 @@ fn of<'a>(line: &'a Value, id: &str) -> Option<&'a Value> {
     (line.get("container")?.as_str()? == id).then_some(line)
 }
 
-/// Its birth, its first program, an exec session with a dropped file, and its end with the code.
+/// Its start, its first program, an exec session with a dropped file, and its end with the exit
+/// code.
 fn whole_life(bundle: &mut Bundle, watch: &Watch, program: &[String], name: &str, id: &str) {
     watch.forget_lines();
     bundle.run(program, name);
@@ -152,7 +154,7 @@ fn containers_of_plain_runc_in_any_cgroup() {
     bundle.configure(Some(&format!("/hullwatch-test/{deep}/a.slice/b")));
     let id = format!("runc/{deep}");
     whole_life(&mut bundle, &watch, &runc, &deep, &id);
-    // Once more, of that name and with the number of a namespace that ended.
+    // Again, with the same name and the number of an ended namespace.
     whole_life(&mut bundle, &watch, &runc, &deep, &id);
     watch.stop();
     drop(bundle);
@@ -162,17 +164,17 @@ fn containers_of_plain_runc_in_any_cgroup() {
     remove_all(Path::new("/sys/fs/cgroup/hullwatch-test"));
 }
 
-/// A crun that gives its containers no cgroup of their own.
+/// A crun that creates no cgroups for its containers.
 fn crun_without_cgroup() -> Vec<String> {
-    // crun refuses the mixture of both versions.
+    // crun refuses a mixture of both cgroup versions.
     let script = "umount -R -l /sys/fs/cgroup && mount -t cgroup2 none /sys/fs/cgroup && exec crun --cgroup-manager=disabled \"$@\"";
     ["unshare", "--mount", "sh", "-c", script, "crun"]
         .map(str::to_owned)
         .to_vec()
 }
 
-/// As a rootless Podman's on a host that gives it no cgroup: the container is in the root cgroup, with
-/// all else.
+/// As with rootless Podman on a host without a delegated cgroup: the container is in the root
+/// cgroup, with all other processes.
 #[test]
 fn containers_without_a_cgroup_of_their_own() {
     if !kernel_is_ready() {
@@ -190,7 +192,7 @@ fn containers_without_a_cgroup_of_their_own() {
     watch.stop();
 }
 
-/// A sandbox of the host, as a browser's or a build's, has a pid namespace and mounts of its own.
+/// A sandbox of the host, as of a browser or a build, has a pid namespace and mounts of its own.
 #[test]
 fn a_sandbox_of_the_host_is_not_reported() {
     if !kernel_is_ready() {
@@ -211,7 +213,7 @@ fn a_sandbox_of_the_host_is_not_reported() {
                 .success()
         );
     }
-    // What came of them is there before this one's birth.
+    // Its events would arrive before the start of this one.
     let after = unique("after");
     let id = format!("runc/{after}");
     bundle.run(&words("runc"), &after);
@@ -251,8 +253,8 @@ impl Drop for Sandbox {
     }
 }
 
-/// The kernel gives the number of a pid namespace that ended to the next one: what a sandbox of the host
-/// does is not that container's which had the number before.
+/// The kernel gives the number of a pid namespace that ended to the next one: actions of a sandbox
+/// of the host are not attributed to the container that had the number before.
 #[test]
 fn a_sandbox_with_the_number_of_an_ended_container_is_not_it() {
     if !kernel_is_ready() {

@@ -6,9 +6,10 @@ use hullwatch::event::{ContainerId, Kind, Privilege};
 
 use crate::common::{self, BUSYBOX, DEBIAN, Engine, Recording, Session};
 
-/// The calls that the script made, with the errno that each gave there.
-fn made(said: &str) -> BTreeMap<&str, u16> {
-    said.lines()
+/// The calls that the script made, with the errno of each.
+fn made(printed: &str) -> BTreeMap<&str, u16> {
+    printed
+        .lines()
         .map(|line| {
             let (call, errno) = line.split_once(' ').unwrap();
             (call, errno.parse().unwrap())
@@ -44,17 +45,17 @@ fn every_privileged_call_is_reported_with_its_result() {
     }
     let session = recording.stop();
     for container in [&confined, &mighty] {
-        let said = container.said();
-        let made = made(&said);
-        assert_eq!(made.len(), 19, "{said}");
+        let printed = container.logs();
+        let made = made(&printed);
+        assert_eq!(made.len(), 19, "{printed}");
         for (name, errno) in &made {
             let found = call(&session, &container.id, name);
             assert_eq!(found.errno, *errno, "{found:?}");
             assert_eq!(found.comm, "perl");
         }
     }
-    // One refuses by seccomp, before the kernel's own tracepoint for the beginning of a call.
-    let (refused, done) = (confined.said(), mighty.said());
+    // One container is refused by seccomp, before the kernel's tracepoint for the start of a call.
+    let (refused, done) = (confined.logs(), mighty.logs());
     let (refused, done) = (made(&refused), made(&done));
     for name in ["mount", "umount2", "unshare", "setns"] {
         assert_eq!((refused[name], done[name]), (1, 0), "{name}");
@@ -104,7 +105,7 @@ fn a_capability_is_reported_at_its_first_use() {
         assert_eq!(uses(&plain.id, name, true), 1, "{name}");
         assert_eq!(uses(&powerless.id, name, true), 0, "{name}");
     }
-    // The engine's filter lets nobody ask for SYS_CHROOT who has it not.
+    // The engine's filter refuses chroot to processes without SYS_CHROOT.
     assert_eq!(uses(&powerless.id, "CHOWN", false), 1);
 }
 

@@ -16,7 +16,7 @@ impl Container {
         Self::at(&seed.repeat(64)[..64])
     }
 
-    /// At this path below the hierarchy's root; what lies above it is left behind.
+    /// Creates it at this path below the hierarchy's root; its parents are not removed.
     pub(crate) fn at(below: &str) -> Self {
         let root = ["/sys/fs/cgroup/unified", "/sys/fs/cgroup"]
             .into_iter()
@@ -33,7 +33,7 @@ impl Container {
         fs::metadata(&self.path).unwrap().ino()
     }
 
-    /// A shell that joins and becomes `then`. What it does before that is set-up.
+    /// A shell that joins and executes `then`. Its actions before that are set-up.
     fn join(&self, then: &str) -> Command {
         let mut shell = Command::new("sh");
         let script = format!(

@@ -1,4 +1,4 @@
-//! Times of events where the program's clocks are not the kernel's.
+//! Times of events where the program's clocks differ from the kernel's.
 
 use std::process::Command;
 
@@ -7,7 +7,8 @@ use serde_json::Value;
 
 use crate::common::{BUSYBOX, Engine, engine_is_ready};
 
-/// A time namespace adds to the time since boot that a program reads, and not to the kernel programs'.
+/// A time namespace shifts the time since boot that a program reads, but not that of the kernel
+/// programs.
 #[test]
 fn in_a_time_namespace_events_keep_the_time_of_the_wall_clock() {
     if !engine_is_ready() {
@@ -19,7 +20,7 @@ fn in_a_time_namespace_events_keep_the_time_of_the_wall_clock() {
     }
     let engine = Engine::tests();
     let before = Timestamp::now();
-    // Its start is read from /proc, its later deeds are reported by the kernel programs.
+    // Its start is read from /proc, its later actions are reported by the kernel programs.
     let container = engine.run(&[], BUSYBOX, &["sh", "-c", "while :; do sleep 0.2; done"]);
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("clock.jsonl");

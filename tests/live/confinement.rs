@@ -1,4 +1,4 @@
-//! What the kernel refuses the running program: read from its threads, and tried.
+//! What the kernel refuses hullwatch itself: read from its threads, and tried.
 
 use std::process::{Child, Command, Stdio};
 use std::time::Instant;
@@ -34,7 +34,7 @@ fn wait_for(child: &mut Child, what: &str, so: impl Fn() -> bool) {
     }
 }
 
-/// Everything that runs beside: a recording, a command of the user, metrics.
+/// With everything enabled: a recording, a command of the user, metrics.
 #[test]
 fn every_thread_of_a_recorder_with_sinks_is_confined() {
     if !common::kernel_is_ready() {
@@ -68,7 +68,7 @@ fn every_thread_of_a_recorder_with_sinks_is_confined() {
             .map(|e| e.path())
             .collect::<Vec<_>>()
     };
-    // Files are created and written by threads that may not open any.
+    // Files are created and written although most threads may not open any.
     wait_for(&mut child, "third segment", || segments().len() >= 3);
     let found = threads(child.id());
     let names: Vec<&str> = found.iter().map(|(name, ..)| name.as_str()).collect();
@@ -83,9 +83,9 @@ fn every_thread_of_a_recorder_with_sinks_is_confined() {
     let pid = Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
     kill_process(pid, Signal::INT).unwrap();
     let out = child.wait_with_output().unwrap();
-    let said = String::from_utf8_lossy(&out.stderr);
-    assert!(out.status.success(), "{said}");
-    assert!(!said.contains("not known to need"), "{said}");
+    let printed = String::from_utf8_lossy(&out.stderr);
+    assert!(out.status.success(), "{printed}");
+    assert!(!printed.contains("not known to need"), "{printed}");
     let mut all = segments();
     all.sort();
     for segment in &all {
@@ -93,7 +93,7 @@ fn every_thread_of_a_recorder_with_sinks_is_confined() {
     }
 }
 
-/// What it may not do is tried from outside: the kernel knows what each thread may.
+/// The refused calls are tested from outside: the kernel shows the restrictions of each thread.
 #[test]
 fn doctor_shows_what_is_in_force() {
     let out = Command::new(env!("CARGO_BIN_EXE_hullwatch"))

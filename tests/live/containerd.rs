@@ -1,4 +1,4 @@
-//! A containerd of the tests' own: containers in two namespaces, with names, images, layers, exec
+//! A separate containerd: containers in two namespaces, with names, images, layers, exec
 //! sessions and ends.
 
 use std::fs;
@@ -22,8 +22,8 @@ struct Containerd {
     made: Vec<(String, String)>,
 }
 
-/// A name that no other containerd's container has: the runtime keeps the state of all at one
-/// place.
+/// A name that no other containerd's container has: the runtime stores the state of all in one
+/// directory.
 fn unique(name: &str) -> String {
     format!("{name}-{}", std::process::id())
 }
@@ -274,7 +274,7 @@ fn a_container_in_a_cgroup_of_any_name_is_watched() {
     crate::cgroup::remove_all("/sys/fs/cgroup/hullwatch-ctr".as_ref());
 }
 
-/// As the kubelet's: the annotations say which pod a container is of, and which one is its sandbox.
+/// As from the kubelet: annotations name the pod of a container, and its sandbox.
 #[test]
 fn a_pod_is_known_by_its_annotations() {
     if !kernel_is_ready() {

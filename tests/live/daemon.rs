@@ -1,5 +1,4 @@
-//! An engine that comes later, goes and comes back, while watching goes on: a dockerd of the
-//! test's own, which really is started and ended.
+//! An engine that starts after watching began, stops and starts again: a separate dockerd.
 
 use hullwatch::event::{ContainerAction, ContainerId, Event, Kind, LostReason};
 use rustix::process::{Pid, Signal, kill_process};
@@ -7,7 +6,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::common::{self, BUSYBOX, Engine, Recording};
 use crate::dockerd::Dockerd;
 
-/// The engine reported of a container by name, image and network; Docker's files have no networks.
+/// The engine reported a container with name, image and network; Docker's files have no networks.
 fn reported(id: &ContainerId) -> impl Fn(&Event) -> bool {
     move |event| {
         event.container.as_ref() == Some(id)
@@ -27,7 +26,7 @@ fn wrote(id: &ContainerId, name: &str) -> impl Fn(&Event) -> bool {
 }
 
 #[test]
-fn an_engine_may_come_later_and_be_restarted() {
+fn an_engine_may_start_later_and_be_restarted() {
     if !common::engine_is_ready() {
         return;
     }
@@ -54,7 +53,7 @@ fn an_engine_may_come_later_and_be_restarted() {
         "the loss of the engine",
         |event| matches!(&event.kind, Kind::Lost(lost) if lost.reason == LostReason::Engine),
     );
-    // Both containers run on, and what they do is reported meanwhile.
+    // Both containers keep running, and their actions are still reported.
     order("meanwhile");
     recording.wait_for("a file of the time between", wrote(&stays.id, "meanwhile"));
     kill_process(

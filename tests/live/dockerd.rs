@@ -1,4 +1,4 @@
-//! A dockerd of a test's own, with other settings than the one the tests were given.
+//! A separate dockerd, with other settings than the engine under test.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -15,15 +15,15 @@ pub(crate) struct Dockerd {
     dir: TempDir,
     pub(crate) engine: Engine,
     options: Vec<String>,
-    /// What starts it, e.g. in a namespace.
+    /// A prefix of its command line, e.g. to start it in a namespace.
     front: Vec<String>,
     running: Option<Child>,
 }
 
 impl Dockerd {
-    /// With these options besides; it does not run yet.
+    /// With these additional options; it does not run yet.
     pub(crate) fn new(options: &[&str]) -> Self {
-        // Not in memory: the storage driver wants a disk below it.
+        // Not in memory: the storage driver needs a disk.
         let dir = TempDir::new_in("/var/tmp").unwrap();
         let engine = Engine(format!("unix://{}", dir.path().join("sock").display()));
         Self {
@@ -35,7 +35,7 @@ impl Dockerd {
         }
     }
 
-    /// These words stand in front of its command line.
+    /// Puts these words in front of its command line.
     pub(crate) fn behind(mut self, front: &[&str]) -> Self {
         self.front = front.iter().map(|word| (*word).to_owned()).collect();
         self
@@ -68,16 +68,16 @@ impl Dockerd {
         let until = Instant::now() + PATIENCE;
         while !self.engine.answers() {
             let ended = self.running.as_mut().unwrap().try_wait().unwrap();
-            assert!(ended.is_none() && Instant::now() < until, "{}", self.said());
+            assert!(ended.is_none() && Instant::now() < until, "{}", self.logs());
             std::thread::sleep(Duration::from_millis(200));
         }
     }
 
-    fn said(&self) -> String {
+    fn logs(&self) -> String {
         std::fs::read_to_string(self.dir.path().join("log")).unwrap_or_default()
     }
 
-    /// As a service manager does it.
+    /// Like a service manager.
     pub(crate) fn stop(&mut self) {
         let Some(mut child) = self.running.take() else {
             return;
@@ -87,7 +87,7 @@ impl Dockerd {
         let _ = child.wait();
     }
 
-    /// Gives it an image of another engine.
+    /// Loads an image of another engine into it.
     pub(crate) fn load(&self, from: &Engine, image: &str) {
         let saved = self.dir.path().join("image.tar");
         from.docker(&["save", "-o", saved.to_str().unwrap(), image]);
@@ -99,7 +99,7 @@ impl Dockerd {
 impl Drop for Dockerd {
     fn drop(&mut self) {
         self.stop();
-        // What a dockerd mounts, it does not always unmount.
+        // A dockerd does not always unmount what it mounted.
         let mounts = std::fs::read_to_string("/proc/self/mounts").unwrap_or_default();
         let own = mounts.lines().filter_map(|line| line.split(' ').nth(1));
         let mut own: Vec<PathBuf> = own

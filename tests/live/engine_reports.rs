@@ -1,4 +1,4 @@
-//! Reports about an engine's tags and exec sessions: nothing twice, and no uninvolved client.
+//! Reports about an engine's tags and exec sessions: no duplicates, and no uninvolved client.
 
 use std::io::{Read as _, Write as _};
 use std::os::unix::net::UnixStream;
@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::common::{self, BUSYBOX, DEBIAN, Engine, Recording};
 
-/// Removes its tags when the test ends, however it ends.
+/// Removes its tags when the test ends, also when it fails.
 struct Tags(Engine, Vec<String>);
 
 impl Drop for Tags {
@@ -22,7 +22,7 @@ impl Drop for Tags {
 }
 
 #[test]
-fn many_tags_tell_nothing_new_of_the_containers() {
+fn many_tags_cause_no_new_reports_about_containers() {
     if !common::engine_is_ready() {
         return;
     }
@@ -69,7 +69,7 @@ fn many_tags_tell_nothing_new_of_the_containers() {
     assert!(reported.is_empty(), "{reported:#?}");
 }
 
-/// Asks the engine itself, as a program does that is no client; what it answered.
+/// Queries the engine's API directly, without a client; returns the answer.
 fn ask(engine: &Engine, path: &str, body: &str) -> String {
     let mut stream = UnixStream::connect(engine.0.strip_prefix("unix://").unwrap()).unwrap();
     let length = body.len();
@@ -102,7 +102,7 @@ fn an_idle_client_is_not_named_for_a_session_through_the_api() {
             .spawn()
             .unwrap()
     };
-    // Somebody's client, which stays; for longer than a client may be older than its session.
+    // An unrelated client that stays, and is older than a client may be for its session.
     let mut left_open = open(&["sleep", "300"]);
     std::thread::sleep(Duration::from_secs(12));
     let mut recording = Recording::start(&engine);
@@ -120,7 +120,7 @@ fn an_idle_client_is_not_named_for_a_session_through_the_api() {
         &format!("/exec/{exec}/start"),
         r#"{"Detach":true}"#,
     );
-    // A real client's session, which is reported after that one.
+    // The session of a real client, reported after that one.
     let mut client = open(&["sleep", "301"]);
     recording.wait_for("who opened the later session", |event| {
         matches!(&event.kind, Kind::Client(client) if client.argv.last().is_some_and(|w| *w == "301"))
@@ -137,7 +137,7 @@ fn an_idle_client_is_not_named_for_a_session_through_the_api() {
 }
 
 #[test]
-fn work_that_outlives_its_session_is_reported_as_the_sessions() {
+fn work_that_outlives_its_session_is_attributed_to_it() {
     if !common::engine_is_ready() {
         return;
     }

@@ -1,4 +1,4 @@
-//! Processes of the host that enter a container's namespaces past its engine.
+//! Processes of the host that enter a container's namespaces, bypassing its engine.
 
 use std::os::fd::AsFd as _;
 use std::process::Command;
@@ -39,7 +39,7 @@ impl Word for hullwatch::event::Bytes {
 }
 
 #[test]
-fn who_enters_belongs_to_a_session_of_its_own_and_is_told() {
+fn entered_processes_are_exec_sessions_with_their_origin() {
     if !common::engine_is_ready() {
         return;
     }
@@ -58,7 +58,7 @@ fn who_enters_belongs_to_a_session_of_its_own_and_is_told() {
             );
             enter(container, way, &["sh", "-c", &script]);
         }
-        // Namespaces without files and processes are not the container.
+        // Joining only namespaces without files and processes does not count.
         enter(
             container,
             &["-n", "-u", "-i"],
@@ -110,7 +110,7 @@ fn who_enters_belongs_to_a_session_of_its_own_and_is_told() {
         assert!(exec_of(&session, id, ": outside").is_none());
         let ordinary = exec_of(&session, id, ": ordinary").unwrap();
         assert!(matches!(&ordinary.kind, Kind::Exec(e) if !e.entered));
-        // One session each, no doubles: the three ways in and the ordinary one.
+        // One session each, without duplicates: the three kinds of entry and an ordinary exec.
         let roots: std::collections::BTreeSet<u32> = core
             .state
             .processes
@@ -126,13 +126,14 @@ fn who_enters_belongs_to_a_session_of_its_own_and_is_told() {
     assert!(session.losses().is_empty(), "{:?}", session.losses());
 }
 
-/// The kernel lets only a thread join mounts that shares its directories with no other.
+/// The kernel allows setns to a mount namespace only to a thread that shares its directories with
+/// no other.
 #[expect(deprecated, reason = "safe for this flag")]
 fn own_directory() {
     rustix::thread::unshare(UnshareFlags::FS).unwrap();
 }
 
-/// A process with threads of which one enters is not taken for the container's as a whole.
+/// If one thread of a process enters, the whole process is not attributed to the container.
 #[test]
 fn a_thread_that_enters_does_not_take_its_process_with_it() {
     if !common::engine_is_ready() {

@@ -4,7 +4,7 @@ use hullwatch::event::{Bytes, ContainerId, File, FileOp, Filesystem, Kind, Origi
 
 use crate::common::{self, BUSYBOX, DEBIAN, Engine, Recording, Session};
 
-/// Every file event of a container: what, on which path, onto which, and the refusal's errno.
+/// Every file event of a container: operation, path, target path and errno.
 fn reported(session: &Session, id: &ContainerId) -> Vec<(FileOp, String, String, u16)> {
     let text = |bytes: &Bytes| String::from_utf8_lossy(bytes).into_owned();
     session
@@ -47,8 +47,8 @@ fn every_change_is_reported_with_its_path_and_result() {
         (Mkdir, "/job", ""),
         (Create, "/job/made", ""),
         // Of two writes or truncations of one file by one process within a second the second is
-        // only counted, and reported when nothing came after it.
-        // An open that empties the file is as good as the calls that cut it.
+        // only counted, and reported if no other event follows.
+        // An open with O_TRUNC counts as a truncation.
         (Write, "/job/made", ""),
         (Truncate, "/job/made", ""),
         (Truncate, "/job/made", ""),
@@ -81,7 +81,7 @@ fn every_change_is_reported_with_its_path_and_result() {
         let at = at.unwrap_or_else(|| panic!("no {expected:?} in {reported:#?}"));
         reported.remove(at);
     }
-    // The nameless file is reported by the number it has instead of a name.
+    // The file without a name is reported by its number.
     reported.retain(|(op, path, ..)| *op != Write || !path.starts_with("/job/#"));
     assert!(reported.is_empty(), "beyond what was done: {reported:#?}");
 
@@ -100,7 +100,7 @@ fn every_change_is_reported_with_its_path_and_result() {
     assert!(session.losses().is_empty(), "{:?}", session.losses());
 }
 
-/// What repeats within a second is counted, to the last time.
+/// Repeats within a second are counted, including the last.
 #[test]
 fn every_repeat_is_counted() {
     if !common::engine_is_ready() {
@@ -132,7 +132,7 @@ fn every_repeat_is_counted() {
     assert!(session.losses().is_empty(), "{:?}", session.losses());
 }
 
-/// A name with a space, a newline, an escape sequence and a byte that is no UTF-8.
+/// A name with a space, a newline, an escape sequence and a byte that is not UTF-8.
 const HOSTILE: &[u8] = b"/tmp/a b\nc\x1b[31m\xffd";
 
 #[test]
@@ -222,7 +222,7 @@ fn refused_calls_are_reported_with_their_errno() {
     }
     let allowed = file(&session, &read_only.id, Create, b"/scratch/allowed");
     assert_eq!(allowed.file.unwrap().origin(), Origin::Tmpfs);
-    // Who did it, as the host numbers users.
+    // The user id on the host.
     let ran_as = |id| {
         let (_, exec) = session.find(id, "exec of sh", |kind| match kind {
             Kind::Exec(exec) if !exec.runtime => Some(exec),

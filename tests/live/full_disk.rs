@@ -1,4 +1,4 @@
-//! A recording on a small file system that gets full, and has room again.
+//! A recording on a small file system that becomes full, and has space again.
 
 use std::io::{BufRead as _, BufReader};
 use std::process::{Command, Stdio};
@@ -7,7 +7,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::common::{self, BUSYBOX, Engine, replays_alike};
 
-/// Records on a file system of its own in $1; what was recorded is copied to $2.
+/// Records to a separate file system in $1; the recording is copied to $2.
 const SCRIPT: &str = "mount -t tmpfs -o size=256k hullwatch-test \"$1\" || exit 1
     \"$3\" record --docker-host \"$4\" --runtime docker \"$1/$5\" &
     echo \"pid $!\" >&2; wait $!; code=$?; cp \"$1/$5\" \"$2\"; exit $code";
@@ -31,12 +31,12 @@ fn recorded(name: &str) {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    let mut said = BufReader::new(child.stderr.take().unwrap());
+    let mut printed = BufReader::new(child.stderr.take().unwrap());
     let mut all = String::new();
     let mut until = |part: &str| {
         let before = all.len();
         while !all[before..].contains(part) {
-            assert!(said.read_line(&mut all).unwrap() > 0, "ended: {all}");
+            assert!(printed.read_line(&mut all).unwrap() > 0, "ended: {all}");
         }
         all[before..].to_owned()
     };
@@ -46,7 +46,7 @@ fn recorded(name: &str) {
         .unwrap()
         .to_owned();
     until("attached and ready");
-    // Random names, since those of a kind are compressed to nothing.
+    // Random names, since similar ones compress too well.
     let write = "n=$(($1)); while [ $n -gt 0 ]; do n=$((n-1)); \
         f=$(head -c 60 /dev/urandom | base64 | tr -dc a-z); echo >/tmp/$f; done";
     let container = engine.run(&[], BUSYBOX, &["sleep", "1000"]);
@@ -89,14 +89,14 @@ fn recorded(name: &str) {
 }
 
 #[test]
-fn a_full_disk_is_waited_for() {
+fn a_recording_waits_for_space_on_a_full_disk() {
     if common::engine_is_ready() {
         recorded("s.jsonl");
     }
 }
 
 #[test]
-fn a_full_disk_is_waited_for_with_a_compressed_recording() {
+fn a_compressed_recording_waits_for_space_on_a_full_disk() {
     if common::engine_is_ready() {
         recorded("s.jsonl.zst");
     }

@@ -1,15 +1,15 @@
-//! hullwatch itself in a container, with more and with less of the host to see.
+//! hullwatch itself in a container, with more and with less access to the host.
 
 use hullwatch::event::ContainerId;
 use serde_json::Value;
 
 use crate::common::{self, BUSYBOX, DEBIAN, Engine};
 
-/// What hullwatch printed in a container with these options, which it watched from for a while.
+/// The output of hullwatch after watching for a while in a container with these options.
 fn watch(options: &[&str]) -> (ContainerId, Vec<Value>, String) {
     let engine = Engine::tests();
     let program = format!("{}:/hullwatch:ro", env!("CARGO_BIN_EXE_hullwatch"));
-    // Not --privileged, which a host that is a container itself may not give.
+    // Not --privileged, which a host that is itself a container may not permit.
     let rights = [
         "--cap-add=SYS_ADMIN",
         "--cap-add=SYS_PTRACE",
@@ -22,28 +22,28 @@ fn watch(options: &[&str]) -> (ContainerId, Vec<Value>, String) {
     let words = ["/hullwatch", "watch", "--no-engine", "--duration", "4s"];
     let words = [&words[..], &["--events", "findings,container"]].concat();
     let container = engine.run_to_end(&options, DEBIAN, &words);
-    let said = container.said();
-    let lines = said
+    let printed = container.logs();
+    let lines = printed
         .lines()
         .filter_map(|line| serde_json::from_str(line).ok());
-    (container.id.clone(), lines.collect(), said)
+    (container.id.clone(), lines.collect(), printed)
 }
 
 const CGROUPS: [&str; 3] = ["--cgroupns=host", "-v", "/sys/fs/cgroup:/sys/fs/cgroup:ro"];
 
 #[test]
-fn its_own_work_is_no_finding_in_whatever_pid_namespace() {
+fn its_own_work_is_no_finding_in_any_pid_namespace() {
     if !common::engine_is_ready() {
         return;
     }
     let other = Engine::tests().run(&[], BUSYBOX, &["sleep", "1000"]);
     for pids in [&["--pid=host"][..], &[]] {
-        let (own, lines, said) = watch(&[&CGROUPS, pids].concat());
+        let (own, lines, printed) = watch(&[&CGROUPS, pids].concat());
         let seen = |id: &ContainerId| {
             let mut all = lines.iter();
             all.any(|l| l["type"] == "container" && l["container"] == id.as_str())
         };
-        assert!(seen(&other.id) && seen(&own), "{said}");
+        assert!(seen(&other.id) && seen(&own), "{printed}");
         let own_work: Vec<_> = lines
             .iter()
             .filter(|line| line["container"] == own.as_str())
@@ -63,13 +63,19 @@ fn facts_hidden_by_its_own_container_are_reported() {
         return;
     }
     let private = ["--cgroupns=private"];
-    let (_, _, said) = watch(&private);
-    assert!(said.contains("in a cgroup namespace of its own"), "{said}");
-    assert!(said.contains("in a pid namespace of its own"), "{said}");
-    // Back in the host's cgroup namespace there still is no mount of the hierarchy.
-    let (_, _, said) = watch(&["--cgroupns=private", "--pid=host"]);
+    let (_, _, printed) = watch(&private);
     assert!(
-        said.contains("no cgroup2 file system is mounted with its root"),
-        "{said}"
+        printed.contains("in a cgroup namespace of its own"),
+        "{printed}"
+    );
+    assert!(
+        printed.contains("in a pid namespace of its own"),
+        "{printed}"
+    );
+    // In the host's cgroup namespace the hierarchy is still not mounted.
+    let (_, _, printed) = watch(&["--cgroupns=private", "--pid=host"]);
+    assert!(
+        printed.contains("no cgroup2 file system is mounted with its root"),
+        "{printed}"
     );
 }

@@ -14,7 +14,7 @@ fn script(name: &str) -> String {
     )
 }
 
-/// Lines of a container, as the session file holds them.
+/// Lines of a container in the recording.
 fn lines(session: &Session, id: &ContainerId) -> Vec<String> {
     session
         .of(id)
@@ -56,7 +56,7 @@ fn events_of_two_containers_are_not_mixed() {
         let connects = session.count(&container.id, |kind| matches!(kind, Kind::Connect(_)));
         assert_eq!(connects, 100);
     }
-    // Nothing of either is reported as the host's.
+    // No event of either is attributed to the host.
     let host = session
         .events
         .iter()
@@ -67,7 +67,7 @@ fn events_of_two_containers_are_not_mixed() {
             "{event:?}"
         );
     }
-    // No process is of both.
+    // No process belongs to both.
     let pids = |id| session.of(id).map(|e| e.pid).filter(|pid| *pid != 0);
     let of_one: std::collections::BTreeSet<_> = pids(&one.id).collect();
     assert!(pids(&two.id).all(|pid| !of_one.contains(&pid)));
@@ -75,7 +75,7 @@ fn events_of_two_containers_are_not_mixed() {
 }
 
 #[test]
-fn a_container_in_the_hosts_pid_namespace_is_watched_alike() {
+fn a_container_in_the_hosts_pid_namespace_is_watched_as_well() {
     if !common::engine_is_ready() {
         return;
     }

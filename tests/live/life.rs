@@ -1,4 +1,4 @@
-//! The life of containers as the engine and the kernel tell it, and what they use.
+//! The life of containers as reported by the engine and the kernel, and their resource usage.
 
 use hullwatch::event::{ContainerAction, ContainerId, Kind};
 
@@ -14,7 +14,7 @@ fn actions(session: &Session, id: &ContainerId) -> Vec<ContainerAction> {
         .collect()
 }
 
-/// A test of whether the recording holds this action of a container.
+/// A predicate: the recording contains this action of a container.
 fn is(id: &ContainerId, action: ContainerAction) -> impl Fn(&hullwatch::event::Event) -> bool {
     move |event| {
         event.container.as_ref() == Some(id)
@@ -40,10 +40,10 @@ fn birth_pause_and_end_are_reported_with_the_facts() {
     ];
     let container = engine.run(&options, BUSYBOX, &["sleep", "1000"]);
     recording.wait_for_facts(&container.id);
-    container.tell("pause");
+    container.control("pause");
     recording.wait_for("the pause", is(&container.id, ContainerAction::Paused));
-    container.tell("unpause");
-    container.tell("kill");
+    container.control("unpause");
+    container.control("kill");
     recording.wait_for("the end", is(&container.id, ContainerAction::Died(137)));
     recording.wait_for_exit(&container.id);
     let session = recording.stop();
@@ -156,7 +156,7 @@ fn memory_is_counted_and_running_out_of_it_is_reported() {
         &starves.id,
         |kind| matches!(kind, Kind::Exit(e) if e.signal == Some(9))
     ));
-    // Where cgroups are mixed, usage comes from the controllers of v1 and events from v2.
+    // With both cgroup versions, usage comes from the v1 controllers and events from v2.
     let v1 = std::path::Path::new("/sys/fs/cgroup/memory").is_dir();
     let mode = session.header["cgroup"].as_str().unwrap();
     assert_eq!(mode == "v2", !v1, "{mode}");

@@ -1,6 +1,6 @@
 //! hullwatch on the running kernel, and on real containers of a real Docker engine.
 //!
-//! One crate, since each one links the whole program anew.
+//! One crate, since each crate links the whole program again.
 #![allow(clippy::unwrap_used, unreachable_pub)]
 
 mod by_namespace;
@@ -18,6 +18,7 @@ mod entered;
 mod files;
 mod full_disk;
 mod in_container;
+mod io_uring;
 mod isolation;
 mod life;
 mod names;
@@ -27,7 +28,6 @@ mod podman;
 mod probes;
 mod processes;
 mod responses;
-mod rings;
 mod runtime;
 mod sockets;
 mod storage;

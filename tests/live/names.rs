@@ -9,7 +9,7 @@ use crate::common;
 use crate::sockets::{seen, start};
 use hullwatch::event::{Dns, Kind};
 
-/// Where the name server of the test listens; all of 127.0.0.0/8 is this machine.
+/// Address of the test's name server; all of 127.0.0.0/8 is this machine.
 const NAME_SERVER: &str = "127.83.12.53:53";
 
 /// A question for the address of `name`.
@@ -23,7 +23,7 @@ fn question(name: &str) -> Vec<u8> {
     message
 }
 
-/// The answer to a question: one address, or no such name where it begins with `no`.
+/// The answer to a question: one address, or "no such name" if the name begins with `no`.
 fn answer(question: &[u8]) -> Vec<u8> {
     let mut message = question.to_vec();
     message[2] |= 0x80;
@@ -106,7 +106,7 @@ fn reports_answers_to_name_queries() {
     );
 }
 
-/// Where the second name server listens.
+/// Address of the second name server.
 const LARGE_SERVER: &str = "127.83.12.54:53";
 
 /// An answer with 121 addresses, or with one behind a chain of 15 long names.
@@ -145,7 +145,7 @@ fn framed(message: &[u8]) -> Vec<u8> {
     framed
 }
 
-/// A message and the length in front of it.
+/// A message with its length prefix.
 fn read_framed(peer: &mut TcpStream) -> Vec<u8> {
     let mut length = [0; 2];
     peer.read_exact(&mut length).unwrap();

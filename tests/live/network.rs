@@ -19,7 +19,7 @@ fn connect<'a>(session: &'a Session, id: &'a ContainerId, remote: &str) -> (u32,
     (event.pid, connect)
 }
 
-/// A TCP exchange of 1000 bytes for 5000, from both of its sides.
+/// A TCP exchange of 1000 bytes for 5000, seen from both sides.
 fn exchanged(session: &Session, id: &ContainerId, init: u32, remote: &str) {
     let (pid, connect) = connect(session, id, remote);
     assert_eq!((pid, connect.protocol), (init, Protocol::Tcp));
@@ -73,7 +73,7 @@ fn connections_datagrams_and_names_are_reported() {
     }
     let (pid, refused) = connect(&session, id, "127.0.0.3:4002");
     assert_eq!((pid, refused.outcome), (init, Outcome::Failed(111)));
-    // Connected; then sendto, sendmsg and sendmmsg, which name their peer each time.
+    // Connected; then sendto, sendmsg and sendmmsg, which pass the peer address each time.
     for port in 4100..=4104 {
         let (pid, sent) = connect(&session, id, &format!("127.0.0.4:{port}"));
         assert_eq!((pid, sent.protocol), (init, Protocol::Udp));
@@ -91,7 +91,7 @@ fn connections_datagrams_and_names_are_reported() {
     assert_eq!(dns.name, "api.example.test");
     assert_eq!(dns.addresses, [at("127.0.0.6:0").ip()]);
     assert_eq!(dns.server, Some(at("127.0.0.53:0").ip()));
-    // The connection made after the answer goes by the name.
+    // The connection after the answer has the name.
     let core = session.state_at(u64::MAX);
     let named = core.state.connections.iter().find(|(key, _)| {
         key.endpoint == Endpoint::Inet(at("127.0.0.6:4006")) && key.owner.as_ref() == Some(id)

@@ -1,5 +1,5 @@
-//! Incidents of a real container message to a webhook and a command, from a process that gave up
-//! its privileges.
+//! Incidents of a real container sent to a webhook and a command, by a process that dropped its
+//! privileges.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::common::{BUSYBOX, Engine, PATIENCE, Watch, engine_is_ready};
 
-/// A webhook that refuses the first request; the bodies that it was sent.
+/// A webhook that refuses the first request; returns the bodies that it received.
 fn webhook() -> (String, Receiver<Value>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/hook", listener.local_addr().unwrap());
@@ -26,7 +26,7 @@ fn webhook() -> (String, Receiver<Value>) {
                 let Some(at) = text.windows(4).position(|four| four == b"\r\n\r\n") else {
                     continue;
                 };
-                // It is whole when it can be read.
+                // It is complete when it can be parsed.
                 if let Ok(body) = serde_json::from_slice(&text[at + 4..]) {
                     break body;
                 }
@@ -88,7 +88,7 @@ fn an_incident_reaches_a_webhook_and_a_command() {
         message["findings"].to_string().contains("/tmp/busybox"),
         "{message}"
     );
-    // The one that was refused was sent again, and the command had it as well.
+    // The refused one was sent again, and the command received it as well.
     watch.until_reported("the answer is 503");
     let until = Instant::now() + PATIENCE;
     while !std::fs::read_to_string(&got).is_ok_and(|text| text.contains("/tmp/busybox")) {

@@ -1,4 +1,4 @@
-//! Podman of the tests' own: root's and a user's, with and without cgroups. No service of it runs.
+//! A separate Podman: of root and of a user, with and without cgroups. No service of it runs.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -14,7 +14,7 @@ use crate::common::{Watch, hullwatch, kernel_is_ready};
 const IMAGE: &str = "localhost/hullwatch-test:1";
 /// The user nobody.
 const NOBODY: u32 = 65_534;
-/// Nothing from the host's configuration but where programs are. Lower limits than a test may have.
+/// From the host's configuration only the program paths. Lower limits than a test may have.
 const CONFIG: &str = "[engine]\nruntime = \"runc\"\ncgroup_manager = \"cgroupfs\"\n\
     events_logger = \"file\"\n[containers]\nnetns = \"none\"\n\
     default_ulimits = [\"nofile=1024:1024\", \"nproc=1000:1000\"]\n";
@@ -80,8 +80,8 @@ impl Podman {
 
     fn podman(&self, words: &[&str]) {
         let output = self.command(words).output().unwrap();
-        let said = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{words:?}: {said}");
+        let printed = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{words:?}: {printed}");
     }
 
     /// Starts a container that waits; `options` are those of `podman run`.
@@ -100,7 +100,7 @@ impl Drop for Podman {
             let _ = self.command(&["rm", "-f", "-t", "0", name]).output();
         }
         let _ = self.command(&["rmi", "-f", IMAGE]).output();
-        // It keeps its storage mounted on itself.
+        // Podman leaves its storage mounted.
         let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
         let own = self.dir.path().display().to_string();
         for mount in mounts.lines().filter_map(|line| line.split(' ').nth(1)) {
@@ -111,7 +111,7 @@ impl Drop for Podman {
     }
 }
 
-/// The image's files as a tar stream: busybox with the links that are needed.
+/// The image's files as a tar stream: busybox with the required links.
 fn root() -> Vec<u8> {
     let mut archive = tar::Builder::new(Vec::new());
     let busybox = ["/usr/bin/busybox", "/bin/busybox"];
@@ -147,7 +147,7 @@ fn expect_birth(watch: &Watch, name: &str) -> Value {
     })
 }
 
-/// A container from its birth to its end, and what its files say meanwhile.
+/// A container from start to end, with the facts from its files.
 fn whole_life(podman: &mut Podman, name: &str, global: &[&str], options: &[&str]) {
     let watch = Watch::start(&["--no-engine", "--events", "container,exec,client"]);
     podman.run(name, global, options);
@@ -168,7 +168,7 @@ fn whole_life(podman: &mut Podman, name: &str, global: &[&str], options: &[&str]
         of(line) && line["type"] == "exec" && line["nspid"] == 1
     });
     if podman.user != 0 {
-        // Root of the container is its user on the host.
+        // The container's root is this user on the host.
         watch.expect("the ids of its user namespace", |line| {
             let ids = &line["info"]["confinement"]["ids"][0];
             of(line) && ids["inside"] == 0 && ids["outside"] == podman.user
@@ -180,16 +180,16 @@ fn whole_life(podman: &mut Podman, name: &str, global: &[&str], options: &[&str]
     let dropped = watch.expect("a dropped program in an exec session", |line| {
         of(line) && line["type"] == "exec" && line["exe"] == "/tmp/evil"
     });
-    // What is false is left out.
+    // False fields are omitted.
     let (upper, lower) = (&dropped["file"]["upper"], &dropped["file"]["lower"]);
     assert!(*upper == true && *lower != true, "written since: {dropped}");
-    // Of vfs each layer is a whole copy, which is compared on demand only.
+    // With vfs each layer is a whole copy, which is compared only on demand.
     if podman.driver == "overlay" {
         let config = tempfile::tempdir().unwrap();
         let drift = hullwatch(&["drift", name, "--no-engine"], &config);
         let drift = { drift }.output().unwrap();
-        let said = String::from_utf8_lossy(&drift.stdout);
-        assert!(said.contains("/tmp/evil"), "{drift:?}");
+        let printed = String::from_utf8_lossy(&drift.stdout);
+        assert!(printed.contains("/tmp/evil"), "{drift:?}");
     }
     podman.podman(&[global, &["kill", "-s", "KILL", name]].concat());
     watch.expect("its end, with its code", |line| {

@@ -96,9 +96,9 @@ fn keeps_up_with_short_lived_processes_and_long_arguments() {
     assert!(execs[500].argv_cut && execs[500].argv_bytes > 100_000 && execs[500].argv[1] == "1");
 }
 
-/// containerd's own client lets people name containers.
+/// containerd's own client allows container names chosen by users.
 #[test]
-fn a_container_of_containerds_default_namespace_is_let_in() {
+fn a_container_of_containerds_default_namespace_is_included() {
     if !common::kernel_is_ready() {
         return;
     }
@@ -114,7 +114,7 @@ fn a_container_of_containerds_default_namespace_is_let_in() {
     );
 }
 
-/// A process that moves itself deeper inside its own container is no runtime at work.
+/// A process that moves itself to a lower cgroup of its own container is not a runtime.
 #[test]
 fn moving_itself_to_a_cgroup_below_hides_nothing() {
     if !common::kernel_is_ready() {
@@ -141,7 +141,8 @@ fn moving_itself_to_a_cgroup_below_hides_nothing() {
     );
 }
 
-/// A process that leaves its container's cgroup stays the container's, and so does what it starts.
+/// A process that leaves its container's cgroup still belongs to the container, and so do its
+/// children.
 #[test]
 fn leaving_the_cgroup_hides_nothing() {
     if !common::kernel_is_ready() {
@@ -167,7 +168,7 @@ fn leaving_the_cgroup_hides_nothing() {
     assert_eq!(left.count(), 1, "{seen:?}");
 }
 
-/// What a process moved in from outside does before its own exec is the runtime's set-up.
+/// Actions of a process moved in from outside are set-up of the runtime until its own exec.
 #[test]
 fn a_process_moved_in_from_outside_is_set_up_until_its_exec() {
     if !common::kernel_is_ready() {
@@ -186,7 +187,7 @@ fn a_process_moved_in_from_outside_is_set_up_until_its_exec() {
         .stdout(std::process::Stdio::piped())
         .spawn()
         .unwrap();
-    // Its own exec is over: the spawn returns a little before that is reported.
+    // Its own exec is done: the spawn returns shortly before that is reported.
     let mut here = [0; 5];
     child.stdout.take().unwrap().read_exact(&mut here).unwrap();
     fs::write(container.path.join("cgroup.procs"), child.id().to_string()).unwrap();

@@ -1,11 +1,11 @@
-//! Process facts, in real containers: who runs, from where, descended from whom.
+//! Process facts, in real containers: program, origin and ancestry.
 
 use hullwatch::event::{Bytes, ContainerId, Event, Exec, Kind, Origin};
 use hullwatch::state::Lineage;
 
 use crate::common::{self, BUSYBOX, DEBIAN, Engine, Recording, Session};
 
-/// A container's own execs; the runtime's are not the container's.
+/// A container's own execs, without those of the runtime.
 fn execs<'a>(
     session: &'a Session,
     id: &'a ContainerId,
@@ -64,7 +64,7 @@ fn the_first_exec_and_the_end_of_a_short_life_are_reported() {
         .find(|(_, exec)| exec.argv_cut)
         .unwrap();
     assert!(cut.argv_bytes > 100_000 && cut.argv[1] == "1");
-    // Set-up is not the container's: no process of it is left in the picture.
+    // Set-up does not count: no process of it is left in the state.
     let core = session.state_at(u64::MAX);
     let shown = core.state.processes.values();
     let shown: Vec<_> = shown
@@ -73,7 +73,7 @@ fn the_first_exec_and_the_end_of_a_short_life_are_reported() {
     assert_eq!(shown.len(), 1, "{shown:#?}");
 }
 
-/// Where programs come from: the image, the writable layer, memory, a volume; and scripts.
+/// The origin of programs: the image, the writable layer, memory, a volume; and scripts.
 #[test]
 fn the_origin_of_a_program_is_reported() {
     if !common::engine_is_ready() {
@@ -204,6 +204,6 @@ fn five_thousand_short_lived_processes_are_seen_or_counted_as_lost() {
         "{seen} seen, {lost} lost"
     );
     assert!(ended + lost >= 5001, "{ended} ended, {lost} lost");
-    // Nothing else overloads the host while tests run: here none may be lost.
+    // The host is not overloaded otherwise: no event may be lost here.
     assert_eq!(lost, 0);
 }

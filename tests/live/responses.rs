@@ -1,5 +1,5 @@
-//! Responses made on real containers by the program itself: what the engine and the kernel then
-//! say, and what the recording holds.
+//! Responses that hullwatch runs on real containers: the result in the engine, the kernel and the
+//! recording.
 
 use std::io::Read as _;
 use std::path::PathBuf;
@@ -16,7 +16,7 @@ use hullwatch::state::State;
 
 use crate::common::{self, BUSYBOX, Engine, PATIENCE};
 
-/// A watch in which responses are allowed, and the container they are about.
+/// A watch with responses allowed, and its container.
 struct Watched {
     live: Live,
     id: ContainerId,
@@ -37,7 +37,7 @@ impl Watched {
             sinks: hullwatch::sink::SinkBoard::default(),
             baselines: None,
         };
-        // In a thread of its own: it gives its privileges up, and the other tests need theirs.
+        // In a thread of its own, since it drops its privileges, which the other tests need.
         let live = std::thread::spawn(|| Live::start(options, None))
             .join()
             .unwrap()
@@ -73,7 +73,7 @@ impl Watched {
         })
     }
 
-    /// Has the response made; what came of it, as the stream has it.
+    /// Runs the response; returns its result in the stream.
     fn respond(&self, suggestion: Suggestion) -> Response {
         let made = |state: &State| {
             let container = state.containers.get(&self.id)?;
@@ -100,7 +100,7 @@ impl Watched {
         response
     }
 
-    /// The process of the container whose command line holds this word.
+    /// The process of the container whose command line contains this word.
     fn process(&self, word: &str) -> u32 {
         self.until(word, |state| {
             let mut processes = state.processes.values();
@@ -125,7 +125,8 @@ fn pause_kill_copy_out_commit_and_stop_are_done_and_recorded() {
     let folder = tempfile::tempdir().unwrap();
     let recording = folder.path().join("r.jsonl");
     watched.live.start_recording(&recording).unwrap();
-    // Files of an intruder: a hostile name, a link to the host, a program that runs without a file.
+    // Files of an intruder: a hostile name, a link to the host, a running program whose file was
+    // deleted.
     container.sh(
         "printf dropped >'/tmp/a $(reboot)'; ln -s /etc/hostname /tmp/link; \
          cp /bin/busybox /tmp/gone; (exec -a sleep /tmp/gone 4321) & sleep 1; rm /tmp/gone",
@@ -166,7 +167,7 @@ fn pause_kill_copy_out_commit_and_stop_are_done_and_recorded() {
     let list = String::from_utf8(of("files.json")).unwrap();
     assert!(list.contains("symbolic link to /etc/hostname"), "{list}");
 
-    // The same pid, but another process: nothing is ended.
+    // The same pid, but another process: it is not killed.
     let kill = watched.suggestion(&subject, ResponseAction::Kill);
     let other = ProcessIdentity {
         started: hullwatch::event::Timestamp(0),

@@ -1,4 +1,4 @@
-//! The containers module with a real engine and real containers.
+//! The `containers` module with a real engine and real containers.
 
 use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -18,7 +18,7 @@ use hullwatch::event::{
 
 use crate::common::{self, BUSYBOX, Container, Engine, PATIENCE};
 
-/// Busybox, a program that is no link to it, and a port that it exposes.
+/// Busybox, a program that is not a link to it, and an exposed port.
 const IMAGE: &str = "hullwatch-test/runtime:busybox";
 
 fn import_image(engine: &Engine) {
@@ -32,7 +32,7 @@ fn options(engine: &Engine) -> RuntimeOptions {
     RuntimeOptions::of_docker(Some(engine.0.clone()))
 }
 
-/// Waits for the first message `wanted` gives something for.
+/// Waits for the first message for which `wanted` returns a value.
 fn wait<T>(
     from: &Receiver<RuntimeMessage>,
     what: &str,
@@ -88,7 +88,7 @@ fn a_real_engine_and_real_containers() {
     content(&old, info);
 }
 
-/// Lists what runs, then follows a container through its life.
+/// Lists the running containers, then follows one through its life.
 fn life(engine: &Engine, old: &Container, name: &str) -> ContainerInfo {
     let (out, from) = unbounded();
     let runtimes = start(options(engine), out);
@@ -194,7 +194,7 @@ fn content(old: &Container, info: ContainerInfo) {
     let (out, from) = unbounded();
     let comparer = Comparer::start(out).unwrap();
     old.sh("touch /bin/plain; cp /bin/busybox /tmp/tool; echo new >/tmp/new; chmod 755 /tmp/new");
-    // As the container's own file system numbers them, like the kernel reports them.
+    // Numbers in the container's own file system, as the kernel reports them.
     let compare = |path: &str| {
         let meta = std::fs::metadata(format!("/proc/{pid}/root{path}")).unwrap();
         let dev = rustix::fs::major(meta.dev()) << 20 | rustix::fs::minor(meta.dev());
@@ -221,7 +221,7 @@ fn content(old: &Container, info: ContainerInfo) {
     assert_eq!(compare("/bin/plain"), CompareClass::Modified);
 }
 
-/// Passes connections on to the engine until dropped: an engine that can be taken away.
+/// Forwards connections to the engine until dropped: an engine that can be disconnected.
 struct Door {
     at: std::path::PathBuf,
     open: Arc<std::sync::Mutex<Option<Vec<UnixStream>>>>,
@@ -263,7 +263,7 @@ impl Drop for Door {
 }
 
 #[test]
-fn an_engine_that_comes_back_is_caught_up_with() {
+fn a_reconnected_engine_is_caught_up_with() {
     if !common::engine_is_ready() {
         return;
     }
@@ -286,7 +286,7 @@ fn an_engine_that_comes_back_is_caught_up_with() {
     wait(&from, "loss", |m| {
         matches!(m, RuntimeMessage::Lost(..)).then_some(())
     });
-    ended.tell("kill");
+    ended.control("kill");
     let began = engine.run(&[], IMAGE, &["sleep", "1000"]);
     let _door = Door::open(&engine, &at);
     let mut got = Vec::new();

@@ -26,7 +26,7 @@ pub fn start() -> Probe {
     probe
 }
 
-/// Drains the probe until nothing more comes of a cgroup: a connection may end a little after its
+/// Drains the probe until no more events of a cgroup arrive: a connection may end shortly after its
 /// process.
 pub fn settled(probe: &mut Probe, cgroup: u64, take: &mut dyn FnMut(Observed)) {
     let mut quiet = 0;
@@ -41,7 +41,7 @@ pub fn settled(probe: &mut Probe, cgroup: u64, take: &mut dyn FnMut(Observed)) {
     }
 }
 
-/// Waits until a connection that was begun without waiting is made or refused.
+/// Waits until a non-blocking connect has succeeded or failed.
 fn until_decided(socket: &rustix::fd::OwnedFd) {
     let flags = rustix::event::PollFlags::OUT;
     let mut polled = [rustix::event::PollFd::new(socket, flags)];
@@ -94,7 +94,7 @@ fn closes(kinds: &[Kind]) -> Vec<&Close> {
         .collect()
 }
 
-/// An address nothing listens on.
+/// An address on which nothing listens.
 fn unused() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0")
         .unwrap()
@@ -102,7 +102,7 @@ fn unused() -> SocketAddr {
         .unwrap()
 }
 
-/// Takes one connection: reads 1000 bytes, answers 50000, and waits for the end.
+/// Accepts one connection: reads 1000 bytes, writes 50000, and waits for the end.
 fn serve(listener: TcpListener) -> std::thread::JoinHandle<()> {
     std::thread::spawn(move || {
         let (mut peer, _) = listener.accept().unwrap();
@@ -125,7 +125,7 @@ fn inside_tcp() {
     }
     let refused = next();
     assert!(TcpStream::connect(refused).is_err());
-    // Without waiting: one that works and one that does not.
+    // Non-blocking: one succeeds and one fails.
     for address in [next(), refused] {
         let socket = rustix::net::socket_with(
             AddressFamily::INET,
@@ -202,7 +202,7 @@ fn inside_pending() {
     let address: SocketAddr = argument().parse().unwrap();
     let begun = rustix::net::connect(&socket, &address);
     assert_eq!(begun, Err(rustix::io::Errno::INPROGRESS));
-    // Held open for a moment, then given up: nothing ever answers.
+    // Kept open for a moment, then closed: nothing ever answers.
     std::thread::sleep(Duration::from_millis(100));
 }
 
@@ -226,7 +226,7 @@ fn reports_the_later_outcome_of_a_connection_that_waits() {
         panic!("{kinds:?}");
     };
     assert_eq!(first.outcome, Outcome::InProgress);
-    // Given up by its own process: ECANCELED.
+    // Closed by its own process: ECANCELED.
     assert_eq!(last.outcome, Outcome::Failed(125));
     assert_eq!(first.cookie, last.cookie);
     assert_ne!(first.cookie, 0);
@@ -383,7 +383,7 @@ fn inside_many() {
 }
 
 #[test]
-fn counts_connections_it_cannot_follow() {
+fn counts_connections_it_cannot_track() {
     if !common::kernel_is_ready() {
         return;
     }
@@ -416,12 +416,12 @@ fn counts_connections_it_cannot_follow() {
         .map(|l| l.count)
         .sum();
     assert_eq!(closed + lost, 6, "{losses:?}");
-    // Containers of other tests may have taken places.
+    // Containers of other tests may use some of the entries.
     assert!(lost >= 4, "{losses:?}");
 }
 
 #[test]
-fn says_nothing_of_what_runs_outside() {
+fn reports_nothing_from_outside_the_container() {
     if !common::kernel_is_ready() {
         return;
     }

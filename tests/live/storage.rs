@@ -1,4 +1,4 @@
-//! Engines whose containers' roots are no overlay of the kernel: vfs, and fuse-overlayfs.
+//! Engines whose containers' roots are not on the kernel's overlayfs: vfs, and fuse-overlayfs.
 
 use hullwatch::event::{ContainerId, Kind, Origin};
 use serde_json::Value;
@@ -49,7 +49,7 @@ fn judged_as_on_an_overlay(driver: &str) {
     let id = &container.id;
     recording.wait_for_facts(id);
     std::fs::write(volume.path().join("go"), "").unwrap();
-    assert_eq!(container.wait(), 0, "{}", container.said());
+    assert_eq!(container.wait(), 0, "{}", container.logs());
     recording.wait_for_exit(id);
     let session = recording.stop();
     assert_eq!(origin(&session, id, "/usr/bin/su"), Origin::Image);
@@ -61,7 +61,7 @@ fn judged_as_on_an_overlay(driver: &str) {
         alike.map(|(_, subject)| subject.as_str()).collect()
     };
     assert_eq!(of("drift.exec-modified"), ["/usr/bin/id"], "{found:#?}");
-    // The script's alone: su and chpasswd read it as their work.
+    // Only by the script: su and chpasswd read it for their work.
     assert_eq!(of("file.credential-read").len(), 1, "{found:#?}");
 }
 

@@ -14,7 +14,7 @@ const WORK: &str = "until [ -e /tmp/go ]; do sleep 0.2; done; \
     cp /usr/bin/perl /tmp/p; chmod u+s /tmp/p; \
     su -s /bin/sh -c '/tmp/p -e \"\\$< = \\$>; sleep 1\"' nobody; sleep 2";
 
-/// A mount namespace in which the ids 165536 and on are given to a user for his containers.
+/// A mount namespace in which the ids from 165536 on are assigned to a user for containers.
 fn mapped(dir: &Path) -> Vec<String> {
     let file = |name: &str, text: &str| {
         let at = dir.join(name);
@@ -70,7 +70,7 @@ fn ids_are_judged_and_reported_as_the_container_has_them() {
                 |i| i.confinement.as_ref().is_some_and(|c| !c.ids.is_empty())))
     });
     container.exec(&["touch", "/tmp/go"]);
-    assert_eq!(container.wait(), 0, "{}", container.said());
+    assert_eq!(container.wait(), 0, "{}", container.logs());
     recording.wait_for_exit(id);
     let session = recording.stop();
     let (_, ids) = session.find(id, "the ids", |kind| match kind {

@@ -22,7 +22,7 @@ struct Hullwatch {
 }
 
 impl Hullwatch {
-    /// Returns when it says that it is ready.
+    /// Returns when it reports that it is ready.
     fn start(args: &[&str]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_hullwatch"))
             .args(args)
@@ -71,7 +71,7 @@ impl Hullwatch {
         kill_process(pid, Signal::INT).unwrap();
     }
 
-    /// How it ended, the lines it printed, and the rest of what it stderr.
+    /// Its exit status, the printed lines, and the rest of stderr.
     fn end(mut self) -> (ExitStatus, Vec<Value>, String) {
         let mut stderr = String::new();
         self.stderr.read_to_string(&mut stderr).unwrap();
@@ -87,7 +87,7 @@ impl Hullwatch {
     }
 }
 
-/// A test that fails leaves none behind.
+/// A failing test leaves no process behind.
 impl Drop for Hullwatch {
     fn drop(&mut self) {
         let _ = self.child.kill();
@@ -97,7 +97,7 @@ impl Drop for Hullwatch {
 
 /// Once attached, no thread can do more than watching needs.
 #[test]
-fn privileges_are_given_up_when_everything_is_attached() {
+fn privileges_are_dropped_when_everything_is_attached() {
     if !common::kernel_is_ready() {
         return;
     }
@@ -136,9 +136,10 @@ fn privileges_are_given_up_when_everything_is_attached() {
     assert!(hullwatch.end().0.success());
 }
 
-/// A runtime may be at work on a container when watching begins: that is not the container's.
+/// A runtime may be setting up a container when watching begins: that is not attributed to the
+/// container.
 #[test]
-fn set_up_that_is_under_way_is_not_the_containers() {
+fn set_up_in_progress_is_not_attributed_to_the_container() {
     if !common::kernel_is_ready() {
         return;
     }
@@ -166,8 +167,8 @@ fn set_up_that_is_under_way_is_not_the_containers() {
     assert!(wrote("late") && !wrote("early"), "{lines:#?}");
 }
 
-/// Without an engine, and with one that does not answer, watching goes on and says so.
-/// The self-test's container is no container of anybody's; one that is only named like it is.
+/// Without an engine, and with one that does not answer, watching continues and reports it.
+/// The self-test's container is not reported; one with a similar name is.
 #[test]
 fn the_self_test_is_not_reported() {
     if !common::kernel_is_ready() {
@@ -176,7 +177,7 @@ fn the_self_test_is_not_reported() {
     let watch = Watch::start(&["--events", "all"]);
     let config = tempfile::tempdir().unwrap();
     let selftest = hullwatch(&["selftest"], &config).output().unwrap();
-    // Whether everything arrives there is the self-test's own business.
+    // The result of the self-test does not matter here.
     let stderr = String::from_utf8_lossy(&selftest.stdout).into_owned();
     assert!(
         stderr.contains("arrived  container appears"),
@@ -184,7 +185,7 @@ fn the_self_test_is_not_reported() {
     );
     let beside = Container::new("d7");
     beside.run("exec true");
-    // By the time that this one is reported, whatever there was of the self-test was, too.
+    // When this one is reported, any event of the self-test would have been reported before.
     let id = "d7".repeat(32);
     watch.expect("the container beside it", |line| {
         line["container"] == id.as_str()
@@ -194,8 +195,8 @@ fn the_self_test_is_not_reported() {
     assert_eq!(lines.iter().find(of_selftest), None);
 }
 
-/// From a cgroup namespace of its own, as in a container, it cannot see what runs already, unless
-/// it may go back to the host's, which it sees in the host's pid namespace.
+/// In a cgroup namespace of its own, as in a container, it cannot see containers that already run,
+/// unless it may return to the host's namespace, which it sees in the host's pid namespace.
 #[test]
 fn a_cgroup_namespace_of_its_own_is_reported() {
     if !common::kernel_is_ready() {
@@ -243,7 +244,7 @@ fn an_unavailable_engine_is_reported() {
     }
 }
 
-/// Runs a file that no layer of its image holds.
+/// Runs a file that no layer of its image contains.
 const DRIFTS: &str = "cp /bin/busybox /tmp/true; echo more >>/tmp/true; /tmp/true; sleep 1";
 
 #[test]
@@ -335,8 +336,8 @@ fn a_compressed_recording_replays_to_its_findings() {
     assert_eq!(again.status.code(), Some(2));
 }
 
-/// Every form of cgroup name that is taken for a container's is watched, from its first exec on
-/// where the name ends in an id, and no cgroup without a process is reported.
+/// Containers with every recognised form of cgroup name are watched, from their first exec on if
+/// the name ends in an id, and no cgroup without a process is reported.
 #[test]
 fn every_container_shown_is_watched() {
     if !common::kernel_is_ready() {
@@ -378,7 +379,7 @@ fn every_container_shown_is_watched() {
     }
     for leaf in named {
         let container = Container::at(leaf);
-        // The name is recognised outside the kernel: a moment later.
+        // The name is recognised in user space, a moment later.
         container.run("sleep 1; /bin/true first");
     }
     drop((monitor, empty));

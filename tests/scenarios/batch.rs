@@ -15,11 +15,11 @@ use super::{Scenario, Step, docker, peer};
 const WORKERS: usize = 6;
 /// Start-up, with a margin: the default grace is ten seconds.
 const STARTED: u64 = 12;
-/// Comparisons with the image that do not come are given up after five seconds.
+/// Rules stop waiting for a comparison with the image after five seconds.
 const SETTLED: u64 = 7;
-/// The comparison of ten containers' files with their images, at most.
+/// Maximum time for comparing the files of ten containers with their images.
 const SCANNED: u64 = 20;
-/// A container that runs longer than this hangs.
+/// A container that runs longer than this counts as hanging.
 const LONGEST: Duration = Duration::from_secs(900);
 
 /// One watch at a time: the tests of a program run in threads.
@@ -35,9 +35,9 @@ pub(crate) fn alone() -> MutexGuard<'static, ()> {
 pub(crate) struct Ran {
     pub(crate) scenario: Scenario,
     pub(crate) findings: Vec<Finding>,
-    /// Watching began after its deeds.
+    /// Watching began after its actions.
     pub(crate) late: bool,
-    /// When start-up was over.
+    /// The end of start-up.
     pub(crate) steady: Timestamp,
     /// How long it was watched.
     pub(crate) watched: Duration,
@@ -54,8 +54,8 @@ struct Running {
     failed: Vec<String>,
 }
 
-/// Runs them all; each keeps its findings. Those that are watched late have a hullwatch of their
-/// own, which begins when they have done their deeds.
+/// Runs them all; returns each with its findings. Late scenarios have a separate hullwatch, which
+/// starts after their actions.
 pub(crate) fn run(scenarios: Vec<Scenario>) -> Vec<Ran> {
     let all_late = watch_begins();
     let (late, seen): (Vec<_>, Vec<_>) = scenarios
@@ -71,14 +71,14 @@ pub(crate) fn run(scenarios: Vec<Scenario>) -> Vec<Ran> {
     all
 }
 
-/// After so many seconds of each container watching begins, when `HULLWATCH_TEST_LATE` says so:
-/// any scenario can be tried late.
+/// The number of seconds after the start of each container at which watching begins, from
+/// `HULLWATCH_TEST_LATE`: so any scenario can be run late.
 fn watch_begins() -> Option<Duration> {
     let seconds = std::env::var("HULLWATCH_TEST_LATE").ok()?;
     Some(Duration::from_secs(seconds.parse().unwrap()))
 }
 
-/// Deeds first: all containers do theirs, or work for `after`, and then watching begins.
+/// Actions first: all containers do theirs, or run for `after`, and then watching begins.
 fn run_late(scenarios: Vec<Scenario>, after: Option<Duration>) -> Vec<Ran> {
     let _one = alone();
     let peer = scenarios.iter().any(|s| s.peer);
@@ -92,15 +92,15 @@ fn run_late(scenarios: Vec<Scenario>, after: Option<Duration>) -> Vec<Ran> {
         act(running, after.is_some())
     };
     let (watch, done) = std::thread::scope(|scope| {
-        let deeds = scope.spawn(|| parallel(started, WORKERS, passes));
+        let actions = scope.spawn(|| parallel(started, WORKERS, passes));
         match after {
             Some(after) => {
                 std::thread::sleep(after);
                 let watch = Watch::start();
-                (watch, deeds.join().unwrap())
+                (watch, actions.join().unwrap())
             }
             None => {
-                let done = deeds.join().unwrap();
+                let done = actions.join().unwrap();
                 (Watch::start(), done)
             }
         }
@@ -110,7 +110,7 @@ fn run_late(scenarios: Vec<Scenario>, after: Option<Duration>) -> Vec<Ran> {
     finish(watch, done, peer, true)
 }
 
-/// As [`run`], so many at the same time, with something else beside them under the same watch.
+/// As [`run`], with this many at the same time, and other work under the same watch.
 pub(crate) fn run_beside<T: Send>(
     scenarios: Vec<Scenario>,
     workers: usize,
@@ -226,12 +226,12 @@ fn script(scenario: &Scenario) -> String {
         (true, true) => "exec sleep 1000".to_owned(),
         (false, true) if scenario.steps.is_empty() => run.clone(),
         (false, true) => format!("{run}\nexec sleep 1000"),
-        // The last sleep lets what was started in the background have its effect.
+        // The last sleep is for commands in the background to take effect.
         (_, false) => format!("{run}\nsleep {STARTED}\n{service}\nsleep 2\n"),
     }
 }
 
-/// The steps from outside, then what the container's init does to its end when that is waited for.
+/// Runs the steps from outside, then waits for the end of the container's init if requested.
 fn act(mut running: Running, to_the_end: bool) -> Running {
     if running.id.is_empty() {
         return running;

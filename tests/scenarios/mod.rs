@@ -1,7 +1,7 @@
-//! Scenarios: what a container does, as data, and what hullwatch must say about it.
+//! Scenarios: actions of a container as data, and the findings that hullwatch must raise.
 //!
-//! `tests/attacks` and `tests/honest` share this: a TOML file per family of scenarios, and one
-//! hullwatch that watches all of them at once with its defaults.
+//! `tests/attacks` and `tests/honest` share this: a TOML file for each family of scenarios, and one
+//! hullwatch that watches all of them at the same time with its defaults.
 
 #[path = "../common/mod.rs"]
 pub(crate) mod common;
@@ -17,11 +17,11 @@ use common::{BUSYBOX, DEBIAN, Engine, SERVERS};
 use hullwatch::detect::{Finding, Severity};
 use serde::Deserialize;
 
-/// A container and what happens in it.
+/// A container and the actions in it.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Scenario {
-    /// Names it, and its container.
+    /// Name of the scenario and of its container.
     pub(crate) name: String,
     /// The image `hullwatch-test:IMAGE`.
     #[serde(default = "busybox")]
@@ -29,7 +29,7 @@ pub(crate) struct Scenario {
     /// Options of `docker run`, `{engine}` being the directory of the engine's socket.
     #[serde(default)]
     pub(crate) docker: Vec<String>,
-    /// It lives in the network of the [`peer`].
+    /// It shares the network of the [`peer`].
     #[serde(default)]
     pub(crate) peer: bool,
     /// A shell script that the container's init runs at once.
@@ -53,7 +53,7 @@ fn busybox() -> String {
     "busybox".to_owned()
 }
 
-/// Something that comes from outside.
+/// An action from outside.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Step {
@@ -84,7 +84,7 @@ pub(crate) struct Expected {
 
 impl Expected {
     /// Facts that the finding should contain and does not.
-    pub(crate) fn untold(&self, finding: &Finding) -> Vec<&str> {
+    pub(crate) fn missing_facts(&self, finding: &Finding) -> Vec<&str> {
         let why = finding.why.join("\n");
         let words = self.why.iter().map(String::as_str);
         words.filter(|w| !why.contains(w)).collect()

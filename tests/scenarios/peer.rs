@@ -1,5 +1,5 @@
-//! The world outside: a container whose network has addresses of clouds, registries and
-//! attackers, where something answers. Scenarios that need a network share its.
+//! The outside world: a container whose network has addresses of clouds, registries and attackers,
+//! with servers. Scenarios that need a network share it.
 
 use super::common::PATIENCE;
 use super::docker;
@@ -67,7 +67,7 @@ const ADDRESSES: &[&str] = &["203.0.113.9", "198.51.100.7", "169.254.169.254", "
 /// Starts it and waits until it answers.
 pub(crate) fn start() {
     stop();
-    // busybox brings `ip`, the other image the servers: one network, two containers' programs.
+    // The busybox image has `ip`, the other one the servers: two containers share one network.
     let router = format!("{NAME}-net");
     let adds: String = ADDRESSES
         .iter()

@@ -1,4 +1,4 @@
-//! The table of what was flagged, what was missed and what was too much.
+//! The table of expected, missing and unexpected findings.
 
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -19,7 +19,7 @@ pub(crate) struct Table {
     faults: usize,
 }
 
-/// A finding in a line.
+/// A finding as one line.
 pub(crate) fn line(finding: &Finding) -> String {
     format!(
         "{} {} ×{} {}",
@@ -28,11 +28,11 @@ pub(crate) fn line(finding: &Finding) -> String {
 }
 
 impl Table {
-    /// A line for a scenario, with what is wrong below it.
+    /// A line for a scenario, with its errors below it.
     pub(crate) fn row(&mut self, ran: &Ran, faults: &[String]) {
         self.scenarios += 1;
         self.hours += ran.watched.as_secs_f64() / 3600.0;
-        let said = if faults.is_empty() { "ok" } else { "FAILED" };
+        let printed = if faults.is_empty() { "ok" } else { "FAILED" };
         let name = &ran.scenario.name;
         let seen: Vec<_> = ran
             .findings
@@ -47,7 +47,7 @@ impl Table {
             })
             .collect();
         let late = if ran.late { "(late) " } else { "" };
-        let _ = writeln!(self.text, "{said:6} {name:34} {late}{}", seen.join(" "));
+        let _ = writeln!(self.text, "{printed:6} {name:34} {late}{}", seen.join(" "));
         for fault in faults {
             let _ = writeln!(self.text, "         {fault}");
         }
@@ -59,9 +59,9 @@ impl Table {
         self.faults += faults.len();
     }
 
-    /// Prints the table; fails when anything was missed or too much.
+    /// Prints the table; fails if a finding was missing or unexpected.
     pub(crate) fn finish(self, what: &str) {
-        // Written, not printed: the table is for people also when the test passes.
+        // Written to stderr directly, so that the table is shown also when the test passes.
         let mut out = std::io::stdout().lock();
         writeln!(
             out,

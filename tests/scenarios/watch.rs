@@ -1,4 +1,4 @@
-//! One hullwatch that watches all containers, and what it has said so far.
+//! One hullwatch that watches all containers, and its findings so far.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader};
@@ -14,17 +14,17 @@ use serde_json::Value;
 use super::common::{PATIENCE, hullwatch};
 
 #[derive(Default)]
-struct Said {
+struct Received {
     /// The stream's time.
     now: Timestamp,
     /// Each finding in its latest state.
     findings: BTreeMap<u64, Finding>,
-    /// Losses, which make everything else doubtful.
+    /// Losses, which make all other results unreliable.
     lost: Vec<Value>,
     ended: bool,
 }
 
-/// Only the tests' own engine is asked: those that other tests start come and go.
+/// Only the tests' own engine is queried: engines of other tests start and stop.
 const WATCH: [&str; 5] = [
     "watch",
     "--events",
@@ -36,7 +36,7 @@ const WATCH: [&str; 5] = [
 /// A running `hullwatch watch` with its defaults.
 pub(crate) struct Watch {
     child: Child,
-    said: Arc<(Mutex<Said>, Condvar)>,
+    received: Arc<(Mutex<Received>, Condvar)>,
     _config: tempfile::TempDir,
 }
 
@@ -56,20 +56,20 @@ impl Watch {
             assert!(errors.read_line(&mut text).unwrap() > 0, "ended: {text}");
         }
         std::thread::spawn(move || std::io::copy(&mut errors, &mut std::io::stderr()));
-        let said: Arc<(Mutex<Said>, Condvar)> = Arc::default();
+        let received: Arc<(Mutex<Received>, Condvar)> = Arc::default();
         let lines = BufReader::new(child.stdout.take().unwrap());
-        let heard = Arc::clone(&said);
+        let writer = Arc::clone(&received);
         std::thread::spawn(move || {
             for line in lines.lines() {
-                hear(&mut heard.0.lock().unwrap(), &line.unwrap());
-                heard.1.notify_all();
+                receive(&mut writer.0.lock().unwrap(), &line.unwrap());
+                writer.1.notify_all();
             }
-            heard.0.lock().unwrap().ended = true;
-            heard.1.notify_all();
+            writer.0.lock().unwrap().ended = true;
+            writer.1.notify_all();
         });
         Self {
             child,
-            said,
+            received,
             _config: config,
         }
     }
@@ -78,35 +78,35 @@ impl Watch {
     pub(crate) fn passes(&self, moment: Timestamp, seconds: u64) {
         let wanted = moment.plus(Duration::from_secs(seconds));
         let give_up = Instant::now() + Duration::from_secs(seconds) + PATIENCE;
-        let (said, changed) = &*self.said;
-        let mut said = said.lock().unwrap();
-        while said.now < wanted {
-            assert!(!said.ended, "hullwatch ended");
+        let (received, changed) = &*self.received;
+        let mut received = received.lock().unwrap();
+        while received.now < wanted {
+            assert!(!received.ended, "hullwatch ended");
             assert!(Instant::now() < give_up, "the stream has stalled");
-            said = changed.wait_timeout(said, PATIENCE).unwrap().0;
+            received = changed.wait_timeout(received, PATIENCE).unwrap().0;
         }
     }
 
     /// The findings of a container so far.
     pub(crate) fn findings(&self, container: &str) -> Vec<Finding> {
-        let said = self.said.0.lock().unwrap();
+        let received = self.received.0.lock().unwrap();
         let of = |f: &&Finding| {
             f.container
                 .as_ref()
                 .is_some_and(|c| c.as_str() == container)
         };
-        said.findings.values().filter(of).cloned().collect()
+        received.findings.values().filter(of).cloned().collect()
     }
 
-    /// The findings of containers whose ids begin so.
+    /// The findings of containers whose ids have this prefix.
     #[allow(dead_code, reason = "each test takes what it needs")]
     pub(crate) fn findings_of(&self, short: &str) -> Vec<Finding> {
-        let said = self.said.0.lock().unwrap();
+        let received = self.received.0.lock().unwrap();
         let of = |f: &&Finding| {
             let id = f.container.as_ref();
             id.is_some_and(|c| c.as_str().starts_with(short))
         };
-        said.findings.values().filter(of).cloned().collect()
+        received.findings.values().filter(of).cloned().collect()
     }
 
     /// Ends it; returns every loss that it reported.
@@ -114,25 +114,26 @@ impl Watch {
         let pid = rustix::process::Pid::from_raw(self.child.id().cast_signed()).unwrap();
         rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
         assert!(self.child.wait().unwrap().success());
-        std::mem::take(&mut self.said.0.lock().unwrap().lost)
+        std::mem::take(&mut self.received.0.lock().unwrap().lost)
     }
 }
 
-fn hear(said: &mut Said, line: &str) {
+fn receive(received: &mut Received, line: &str) {
     let value: Value = serde_json::from_str(line).unwrap();
     match value["type"].as_str() {
-        Some("tick") => said.now = Timestamp::deserialize(&value["ts"]).unwrap(),
-        Some("lost") => said.lost.push(value),
+        Some("tick") => received.now = Timestamp::deserialize(&value["ts"]).unwrap(),
+        Some("lost") => received.lost.push(value),
         Some("finding") => {
             let number = value["id"].as_u64().unwrap();
-            said.findings
+            received
+                .findings
                 .insert(number, Finding::deserialize(&value).unwrap());
         }
         _ => {}
     }
 }
 
-/// This moment on the stream's clock.
+/// The current time on the stream's clock.
 pub(crate) fn now() -> Timestamp {
     let since = std::time::SystemTime::now()
         .duration_since(std::time::UNIX_EPOCH)

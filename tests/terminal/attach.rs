@@ -1,4 +1,4 @@
-//! A recording apart from its screen: it survives the terminal, and is come back to.
+//! A recording separate from its screen: it survives the terminal, and a screen can attach again.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -7,7 +7,7 @@ use std::process::{Command, Output};
 use crate::common::{BUSYBOX, Engine, engine_is_ready};
 use crate::screen::{Screen, at_home};
 
-/// A recording in the background, ended at the latest with the test.
+/// A recording in the background, ended with the test at the latest.
 struct Background {
     file: PathBuf,
     environment: Vec<(&'static str, OsString)>,
@@ -47,19 +47,19 @@ impl Background {
         Screen::start(&words, &self.environment)
     }
 
-    fn tell(&self, verb: &str) -> Output {
+    fn run(&self, verb: &str) -> Output {
         hullwatch(&[verb, self.name()], &self.environment)
     }
 }
 
 impl Drop for Background {
     fn drop(&mut self) {
-        self.tell("stop");
+        self.run("stop");
     }
 }
 
 #[test]
-fn a_recording_outlives_its_screen_and_is_come_back_to() {
+fn a_recording_outlives_its_screen_and_can_be_attached_again() {
     if !engine_is_ready() {
         return;
     }
@@ -76,7 +76,7 @@ fn a_recording_outlives_its_screen_and_is_come_back_to() {
     screen.type_in("/hw-attached sev>=m\r");
     screen.shows(24, 80, |picture| picture.contents().contains("/tmp/true"));
 
-    // The screen goes as with its terminal (whose end here would type a last line), and nothing
+    // The screen ends as when its terminal closes (which would type a last line here), and nothing
     // else.
     screen.signal("-HUP");
     assert!(screen.ended(), "left behind");
@@ -90,7 +90,7 @@ fn a_recording_outlives_its_screen_and_is_come_back_to() {
             && text.contains("/etc/passwd")
     });
 
-    // Back in time, and left there.
+    // Goes back in time, and leaves.
     screen.type_in(",");
     screen.shows(24, 80, |picture| picture.contents().contains("PAUSED -"));
     screen.type_in("q");
@@ -104,7 +104,7 @@ fn a_recording_outlives_its_screen_and_is_come_back_to() {
         text.contains("LIVE") && text.contains("/etc/passwd")
     });
 
-    // What is accepted here holds where it is recorded.
+    // A silence written here is in force in the recorder.
     screen.type_in("G");
     screen.settle();
     screen.type_in("a");
@@ -120,7 +120,7 @@ fn a_recording_outlives_its_screen_and_is_come_back_to() {
     assert!(written.contains("hw-attached"), "{written}");
 
     // The attached screen reports the end.
-    let out = recording.tell("stop");
+    let out = recording.run("stop");
     assert!(out.status.success(), "{}", stderr(&out));
     screen.shows(24, 80, |picture| {
         picture.contents().contains("the recording has ended")
@@ -134,7 +134,7 @@ fn a_recording_outlives_its_screen_and_is_come_back_to() {
 }
 
 #[test]
-fn a_background_start_that_fails_is_reported_here() {
+fn a_failed_background_start_is_reported() {
     if !engine_is_ready() {
         return;
     }

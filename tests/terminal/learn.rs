@@ -1,4 +1,4 @@
-//! Learning from the screen: begun, shown, written, compared.
+//! Learning on the screen: started, shown, written, compared.
 
 use hullwatch::baseline::{Facet, ItemField, parse};
 
@@ -37,7 +37,7 @@ fn a_container_is_learned_written_and_compared_on_the_screen() {
     screen.shows(24, 80, |picture| {
         picture.contents().contains("Learned here since")
     });
-    container.tell("restart");
+    container.control("restart");
     screen.shows(24, 80, |picture| {
         picture.contents().contains("1 starts, 1 ends")
     });

@@ -1,4 +1,4 @@
-//! The screen of this host: what it records is whole, whatever ends it.
+//! The screen of this host: its recording is complete however the screen ends.
 
 use std::process::Command;
 use std::time::Duration;
@@ -22,14 +22,14 @@ fn time_pauses_and_continues() {
     container.sh("mkdir -p /etc/cron.d && echo x > /etc/cron.d/late");
     // The pending frame is sent once.
     while screen.sent_within(Duration::from_millis(1500)) > 0 {}
-    // Nothing that happens is sent, not even how far behind one is.
+    // New events are not sent, not even the time behind the present.
     assert_eq!(screen.sent_within(Duration::from_secs(3)), 0);
     screen.type_in("H");
     screen.shows(24, 80, |picture| {
         let text = picture.contents();
         text.contains("PAUSED") && !text.contains("cron.d/late")
     });
-    // It goes on from there, or with the present.
+    // It continues from there, or at the present.
     screen.type_in("p");
     screen.shows(24, 80, |picture| picture.contents().contains("PLAY x1 -"));
     screen.type_in("=");
@@ -41,7 +41,7 @@ fn time_pauses_and_continues() {
     assert!(screen.ended());
 }
 
-/// Also the thread that was there before the probes were attached, and what is typed still works.
+/// Also the thread that existed before the probes were attached; keys still work.
 #[test]
 fn every_thread_of_the_screen_is_confined() {
     if !kernel_is_ready() {
@@ -146,7 +146,7 @@ fn responses_are_copied_and_made_only_when_allowed_and_confirmed() {
         let words = [&[program], options].concat();
         let mut screen = Screen::start(&words, &at_home(folder.path()));
         screen.type_in(&format!("2/{name}\r"));
-        // Its row is there; the name alone is also in the filter.
+        // Its row is shown; the name alone is also in the filter.
         screen.shows(24, 80, |picture| {
             let text = picture.contents();
             text.lines()
@@ -207,7 +207,7 @@ fn containers_that_are_not_watched_are_counted_on_the_first_line() {
         format!("{socket}:/engine.sock"),
     ];
     let folder = tempfile::tempdir().unwrap();
-    // Not --privileged, which a host that is a container itself may not give.
+    // Not --privileged, which a host that is itself a container may not permit.
     let rights = [
         "--cap-add=SYS_ADMIN",
         "--cap-add=SYS_PTRACE",

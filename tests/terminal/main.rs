@@ -1,4 +1,4 @@
-//! The screen in a real pseudo-terminal: what is sent, and that it is always given back.
+//! The screen in a real pseudo-terminal: its output, and that the terminal is always restored.
 #![allow(clippy::unwrap_used, unreachable_pub)]
 
 mod attach;
@@ -17,7 +17,7 @@ use portable_pty::PtySize;
 use screen::{Screen, contains};
 
 #[test]
-fn leaves_on_q_and_asks_the_terminal_nothing() {
+fn quits_on_q_and_never_queries_the_terminal() {
     let mut screen = Screen::open(&[]);
     for query in [
         "\u{1b}[6n",
@@ -36,7 +36,7 @@ fn leaves_on_q_and_asks_the_terminal_nothing() {
 }
 
 #[test]
-fn gives_the_terminal_back_on_every_signal() {
+fn restores_the_terminal_on_every_signal() {
     for signal in ["-TERM", "-INT", "-HUP", "-QUIT"] {
         let mut screen = Screen::open(&[]);
         screen.signal(signal);
@@ -46,19 +46,19 @@ fn gives_the_terminal_back_on_every_signal() {
 }
 
 #[test]
-fn gives_the_terminal_back_when_it_fails() {
+fn restores_the_terminal_after_a_failure() {
     let mut screen = Screen::open_with(&["--panic-after", "1s"], &[]);
     assert!(screen.ended());
     screen.given_back();
     // The error is printed on the restored terminal.
     let text = String::from_utf8_lossy(&screen.seen).into_owned();
     let (_, after) = text.rsplit_once("\u{1b}[?1049l").unwrap();
-    assert!(after.contains("as --panic-after asked"), "{after:?}");
+    assert!(after.contains("as requested by --panic-after"), "{after:?}");
     assert!(!screen.child.try_wait().unwrap().unwrap().success());
 }
 
 #[test]
-fn stops_and_comes_back_as_the_shell_asks() {
+fn suspends_and_continues() {
     let mut screen = Screen::open(&[]);
     let pid = screen.child.process_id().unwrap();
     let state = || {
@@ -85,7 +85,7 @@ fn stops_and_comes_back_as_the_shell_asks() {
 }
 
 #[test]
-fn is_gone_when_the_terminal_is() {
+fn ends_with_its_terminal() {
     let mut screen = Screen::open(&[]);
     screen.hang_up();
     assert!(screen.left_well(), "left behind without a terminal");
@@ -113,7 +113,7 @@ fn no_colour_means_none() {
 fn the_selection_is_seen_without_colours() {
     for environment in [("NO_COLOR", "1"), ("TERM", "vt100")] {
         let mut screen = Screen::open(&[environment]);
-        // Below the first line, the views and the titles of the columns: the letter, the name.
+        // Below the first line, the tabs and the column titles: the letter, the name.
         screen.shows(24, 80, |picture| {
             let marked = |column| picture.cell(3, column).is_some_and(vt100::Cell::inverse);
             marked(2) && marked(4) && !marked(60)
@@ -159,7 +159,7 @@ fn fits_every_size_it_is_given() {
         screen.master.as_ref().unwrap().resize(size).unwrap();
         screen.shows(rows, cols, |picture| {
             let mut lines = picture.rows(0, cols);
-            // The last column of the first line is what the header ends with.
+            // The header fills the first line up to its last column.
             let first = lines.next().unwrap_or_default();
             first.contains("0 lost")
                 && lines.any(|line| line.contains("shop-") || line.contains("NAME"))
@@ -171,7 +171,7 @@ fn fits_every_size_it_is_given() {
 }
 
 #[test]
-fn the_mouse_is_taken_only_when_asked_and_given_back() {
+fn the_mouse_is_used_only_on_request_and_released() {
     let mut screen = Screen::open(&[]);
     assert!(!contains(&screen.seen, "\u{1b}[?1000h"));
     screen.type_in("m");
@@ -191,7 +191,7 @@ fn the_mouse_is_taken_only_when_asked_and_given_back() {
 }
 
 #[test]
-fn is_gone_when_the_terminal_is_although_hang_ups_are_ignored() {
+fn ends_with_its_terminal_although_hang_ups_are_ignored() {
     let program = env!("CARGO_BIN_EXE_hullwatch");
     let ignoring = format!("trap '' HUP; exec {program} demo --play");
     let mut screen = Screen::start(&["sh", "-c", &ignoring], &[("LC_ALL", "C.UTF-8")]);
@@ -201,7 +201,7 @@ fn is_gone_when_the_terminal_is_although_hang_ups_are_ignored() {
 }
 
 #[test]
-fn says_so_where_there_is_no_terminal() {
+fn reports_that_there_is_no_terminal() {
     let out = Command::new(env!("CARGO_BIN_EXE_hullwatch"))
         .output()
         .unwrap();

@@ -13,7 +13,7 @@ fn text(screen: &mut Screen, wanted: &str) {
     screen.shows(24, 80, |picture| picture.contents().contains(wanted));
 }
 
-/// Text as a terminal marks what is pasted.
+/// Pasted text with the terminal's marks.
 fn pasted(text: &str) -> String {
     format!("\u{1b}[200~{text}\u{1b}[201~")
 }
@@ -40,14 +40,14 @@ fn pasted_text_goes_into_an_open_line_and_nowhere_else() {
     screen.type_in(&pasted("shop-web\n"));
     text(&mut screen, "/shop-web");
     screen.type_in("\r");
-    // A filter is in force, and its line is closed: the next key is a key.
+    // A filter is in force, and its line is closed: the next key is an action.
     text(&mut screen, "1 of ");
     screen.type_in("q");
     assert!(screen.ended());
 }
 
 #[test]
-fn keys_that_nobody_types_write_no_file() {
+fn stray_keys_write_no_file() {
     let mut screen = Screen::open(&[]);
     screen.type_in("3e");
     text(&mut screen, "ignored: this many keys at once");
@@ -86,7 +86,7 @@ fn the_policy_and_recordings_are_changed_by_keys_pressed_on_purpose() {
     screen.type_in(&pasted(MEANT_FOR_A_SHELL));
     text(&mut screen, "pasted text is not read as keys");
     unchanged(&mut screen);
-    // A terminal that does not mark it sends it as keys.
+    // A terminal without such marks sends it as keys.
     screen.type_in(MEANT_FOR_A_SHELL);
     screen.type_in("\u{1b}");
     screen.settle();
@@ -94,7 +94,7 @@ fn the_policy_and_recordings_are_changed_by_keys_pressed_on_purpose() {
     screen.type_in("\u{3}");
     assert!(screen.ended());
 
-    // A stray key asks, another key is no answer.
+    // A stray key opens the question, another key does not answer it.
     let mut screen = Screen::start(&["sh", "-c", &there], &at_home(folder.path()));
     text(&mut screen, "hw-pasted");
     container.sh("echo x > /etc/cron.d/again");

@@ -1,4 +1,4 @@
-//! The directory of `record --ring` on the screen: its present at once, and another moment.
+//! The directory of `record --ring` on the screen: at its present, and at another moment.
 
 use hullwatch::detect::Settings;
 use hullwatch::event::{
@@ -9,7 +9,7 @@ use hullwatch::recording::{Header, Writer};
 
 use crate::screen::Screen;
 
-/// Nobody would wait for that to be played.
+/// Too long to be played.
 const HOURS: i64 = 3 * 3600;
 
 fn at(seconds: i64) -> Timestamp {
@@ -86,7 +86,7 @@ fn a_ring_opens_at_its_present_and_at_a_moment() {
         text.contains("hw-early") && !text.contains("hw-late")
     });
     drop(writer);
-    // Nobody writes any more: its present is its end.
+    // The recorder has ended: its present is its end.
     let words = [env!("CARGO_BIN_EXE_hullwatch"), "replay", ring];
     let mut screen = Screen::start(&words, &environment);
     screen.shows(24, 80, |picture| picture.contents().contains("hw-attach"));

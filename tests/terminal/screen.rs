@@ -1,4 +1,4 @@
-//! The program in a pseudo-terminal, and what it sends.
+//! The program in a pseudo-terminal, and its output.
 
 use std::cell::RefCell;
 use std::ffi::{OsStr, OsString};
@@ -80,7 +80,7 @@ impl Screen {
         }
     }
 
-    /// Waits until a key is one by itself, and what it did is drawn.
+    /// Waits until a key is no longer part of a sequence, and its effect is drawn.
     pub fn settle(&mut self) {
         while self.sent_within(Duration::from_millis(400)) > 0 {}
     }
@@ -90,7 +90,7 @@ impl Screen {
         writer.write_all(keys.as_bytes()).unwrap();
     }
 
-    /// Takes what comes until the picture of a terminal of that size is as wanted.
+    /// Reads output until the frame of a terminal of that size is as expected.
     pub fn shows(&mut self, rows: u16, cols: u16, wanted: impl Fn(&vt100::Screen) -> bool) {
         let until = Instant::now() + PATIENCE;
         let [height, width] = [rows, cols].map(|n| n.try_into().unwrap());
@@ -112,7 +112,7 @@ impl Screen {
         assert!(done.success());
     }
 
-    /// How many bytes come within that time.
+    /// Number of bytes within that time.
     pub fn sent_within(&mut self, time: Duration) -> usize {
         let (until, before) = (Instant::now() + time, self.seen.len());
         while let Ok(more) = self
@@ -124,15 +124,15 @@ impl Screen {
         self.seen.len() - before
     }
 
-    /// The terminal goes.
+    /// Closes the terminal.
     pub fn hang_up(&mut self) {
         self.master = None;
         self.writer.replace(Box::new(std::io::sink()));
-        // Nobody listens to the reader: it ends with the next picture, and the terminal with it.
+        // The reader's channel is closed: it ends with the next frame, and the terminal with it.
         self.output = channel().1;
     }
 
-    /// Waits for the end; true when it came of itself. The program may not crash.
+    /// Waits for the end; true if the program ended by itself. It must not crash.
     pub fn ended(&mut self) -> bool {
         let until = Instant::now() + PATIENCE;
         while Instant::now() < until {
@@ -150,7 +150,7 @@ impl Screen {
     }
 
     /// Waits for the end, as [`Self::ended`]; false also when the program panicked. A loop that is
-    /// stuck when its terminal goes ends with 1.
+    /// stuck when its terminal closes ends with 1.
     pub fn left_well(&mut self) -> bool {
         self.ended() && self.child.try_wait().unwrap().unwrap().exit_code() != 101
     }
@@ -161,7 +161,7 @@ impl Screen {
     }
 }
 
-/// The tests' engine, and a home of its own for what the program reads and keeps.
+/// The tests' engine, and a separate home directory for the program's files.
 pub fn at_home(folder: &Path) -> Vec<(&'static str, OsString)> {
     vec![
         ("DOCKER_HOST", Engine::tests().0.into()),

@@ -1,5 +1,5 @@
-//! Makes what is distributed, in `target/dist`: the static program with manual pages and
-//! completions, a `.deb`, a `.rpm`, an archive of all of it, and what builds a container image.
+//! Builds the release in `target/dist`: the static program with manual pages and completions, a
+//! `.deb`, a `.rpm`, an archive of these, and the files for a container image.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,7 +7,7 @@ use std::process::Command;
 
 use super::finish;
 
-/// The shells, and what their completion script is called.
+/// The shells and the names of their completion scripts.
 const COMPLETIONS: [(&str, &str); 3] = [
     ("bash", "hullwatch.bash"),
     ("zsh", "_hullwatch"),
@@ -28,7 +28,7 @@ const PLAIN: [&str; 10] = [
     "LICENSE-MIT",
 ];
 
-/// Builds everything anew.
+/// Builds the release from scratch.
 pub(super) fn make() -> Result<(), String> {
     let root = super::root();
     let root = root.as_path();
@@ -48,8 +48,8 @@ pub(super) fn make() -> Result<(), String> {
         let name = format!("{program} {}", args.join(" "));
         finish(&name, Command::new(program).args(args).current_dir(root))
     };
-    // Without --target the flags would hold for build scripts and macros too, which cannot be static.
-    // A folder of its own keeps other builds as they are.
+    // Without --target the flags would apply to build scripts and macros too, which cannot be static.
+    // A separate directory keeps other builds valid.
     let mut build = Command::new("cargo");
     build
         .args(["build", "--locked", "--release", "--bin", "hullwatch"])

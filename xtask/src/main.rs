@@ -11,7 +11,7 @@ cargo xtask COMMAND
 
 new-rule NAME         write src/detect/rules/NAME.rs and add it to the list of rules
 object [--check]      build the kernel object; --check: compare it with the committed one
-demo                  write the findings of the demo recordings anew, by the present rules
+demo                  derive the findings of the demo recordings again, by the current rules
 screenshots [--check] make the pictures in screenshots/; --check: compare them
 kernels [PACKAGE…]    run doctor, selftest and watch on other kernels (root)
 dist                  make the static program, .deb, .rpm and archive in target/dist
@@ -85,7 +85,7 @@ fn fuzz(seconds: &str) -> Result<(), String> {
     finish("the fuzz targets", &mut command)
 }
 
-/// The repository's root. Cargo reports it at run time: the path of the build is another one when the
+/// The repository's root. Cargo reports it at run time: the path at build time is wrong when the
 /// target directory was copied.
 fn root() -> PathBuf {
     std::env::var_os("CARGO_MANIFEST_DIR").map_or_else(

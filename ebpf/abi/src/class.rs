@@ -1,4 +1,4 @@
-//! Classes of system calls by which the dispatcher chooses a program, and flags beside them.
+//! Classes of system calls, by which the dispatcher selects a program, and their flags.
 
 /// File calls.
 pub const FILE: u8 = 1;
@@ -10,11 +10,11 @@ pub const NET: u8 = 3;
 pub const ATTRIBUTE: u8 = 4;
 /// Any call that a container makes for the first time, if that is enabled.
 pub const FIRST: u8 = 5;
-/// `setns`: a privileged call of a container; of the host it may enter one.
+/// `setns`: a privileged call by a container; a host process may enter a container by it.
 pub const ENTER: u8 = 6;
 /// The bits of an entry that hold the class.
 pub const CLASS: u8 = 7;
-/// Flag: the 32-bit call of this number is watched, whatever the 64-bit one is.
+/// Flag: the 32-bit call with this number is watched, independently of the 64-bit one.
 pub const WATCHED32: u8 = 0x40;
 /// Flag: only the commands of [`crate::file::ioctl`] are watched.
 pub const IOCTL: u8 = 0x80;

@@ -1,17 +1,17 @@
 //! System calls of 32-bit programs, mapped to native calls.
 //!
-//! A 64-bit kernel runs calls of the machine's 32-bit predecessor as well, under numbers of their
-//! own. They are translated to the number of the native call that does the same, so that one set
-//! of tables describes both. Only watched calls are listed; all others are ignored.
+//! A 64-bit kernel also runs calls of the machine's 32-bit predecessor, which have other numbers.
+//! They are translated to the number of the equivalent native call, so that one set of tables
+//! describes both. Only watched calls are listed; all others are ignored.
 
-/// Beside a number: the first argument chooses a socket call, the second points to its arguments,
+/// Flag of an entry: the first argument selects a socket call, the second points to its arguments,
 /// four bytes each (`socketcall`).
 pub const SOCKETCALL: u16 = 0x8000;
-/// Beside a number: the first argument points to the arguments, four bytes each.
+/// Flag of an entry: the first argument points to the arguments, four bytes each.
 pub const IN_MEMORY: u16 = 0x4000;
-/// Beside a number: the arguments are user or group ids of 16 bits.
+/// Flag of an entry: the arguments are user or group ids of 16 bits.
 pub const SHORT_IDS: u16 = 0x2000;
-/// Beside a number: there is one argument, and the others are ignored.
+/// Flag of an entry: there is one argument; the others are ignored.
 pub const ONE_ARGUMENT: u16 = 0x1000;
 /// The bits of an entry that hold the native number.
 pub const NUMBER: u16 = 0x1ff;
@@ -23,8 +23,8 @@ pub type CompatCall = (u16, u16);
 /// Set in the number of an x32 call (64-bit registers, 32-bit pointers).
 pub const X32_BIT: u32 = 0x4000_0000;
 
-/// x32 calls that have numbers of their own, from [`X32_FIRST`] on: the native number of each, 0
-/// for one that is not watched. All others share the native numbers.
+/// x32 calls that do not share the native number, from [`X32_FIRST`] on: the native number of each,
+/// 0 if it is not watched. All others share the native numbers.
 pub const X32_OWN: [u16; 34] = {
     let mut table = [0; 34];
     table[520 - X32_FIRST] = 59; // execve
@@ -40,8 +40,8 @@ pub const X32_OWN: [u16; 34] = {
 /// The first number of [`X32_OWN`].
 pub const X32_FIRST: usize = 512;
 
-/// Socket calls that `socketcall` chooses from, by their number there: the native numbers on
-/// x86_64, 0 for one that is not watched. (On Arm these are calls of their own.)
+/// Socket calls that `socketcall` selects, by their number there: the native numbers on x86_64, 0
+/// if not watched. (On Arm these are separate calls.)
 pub const SOCKET_CALLS: [u16; 32] = {
     let mut table = [0; 32];
     table[1] = 41; // socket
@@ -182,8 +182,7 @@ pub const I386: &[CompatCall] = &[
     (469, 469),               // file_setattr
 ];
 
-/// Arm calls that aarch64 does not have: numbers beyond the last native one stand for them in its
-/// tables.
+/// Arm calls that aarch64 lacks: its tables contain them under numbers beyond the last native one.
 pub mod arm {
     /// `open`.
     pub const OPEN: u16 = 496;
@@ -211,8 +210,8 @@ pub mod arm {
     pub const SYMLINK: u16 = 507;
 }
 
-/// Numbers for calls of 32-bit programs that differ from the native ones in what their arguments
-/// point to; no native call has them.
+/// Numbers for calls of 32-bit programs whose arguments point to other structures than those of the
+/// native calls; no native call has these numbers.
 pub mod narrow {
     /// `utime`.
     pub const UTIME: u16 = 508;
@@ -221,7 +220,7 @@ pub mod narrow {
     /// `utimensat` and `futimesat`.
     pub const UTIMEAT: u16 = 510;
 
-    /// Each native number of x86_64 whose 32-bit call has a number of its own only here.
+    /// The native numbers of x86_64 whose 32-bit calls have a separate number in these tables.
     pub const TWINS: &[(u16, u16)] = &[(132, UTIME), (235, UTIMES), (261, UTIMEAT)];
 }
 

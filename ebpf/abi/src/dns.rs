@@ -2,24 +2,24 @@
 
 use bytemuck::{Pod, Zeroable};
 
-/// Most bytes of a packet that are kept, a power of two: twice the usual maximum over UDP.
+/// Maximum number of bytes kept of a packet, a power of two: twice the usual maximum over UDP.
 pub const MESSAGE_MAX: usize = 8192;
 
-/// Bytes of one TCP connection and second that are kept in any case. Beyond them only segments that
-/// look like the beginning of an answer are kept.
+/// Bytes of one TCP connection and second that are kept in any case. Beyond that, only segments
+/// that look like the start of an answer are kept.
 pub const STREAM_BYTES: u32 = 64 << 10;
 
 /// Bits of [`DnsRecord::flags`]; the TCP header's.
 pub mod flag {
-    /// No byte follows the packet's.
+    /// FIN: the peer sends nothing after this packet.
     pub const FIN: u8 = 1;
-    /// The sequence number is that before the first byte.
+    /// SYN: the sequence number precedes that of the first byte.
     pub const SYN: u8 = 2;
-    /// The connection was broken off.
+    /// RST: the connection was aborted.
     pub const RST: u8 = 4;
 }
 
-/// A packet from port 53: a message over UDP, a segment of the stream over TCP. What it carried
+/// A packet from port 53: a message over UDP, a segment of the stream over TCP. Its payload
 /// follows, `len` bytes of it.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Pod, Zeroable)]
@@ -28,7 +28,7 @@ pub struct DnsRecord {
     pub cookie: u64,
     /// The server that answered; IPv4 in the first four bytes.
     pub server: [u8; 16],
-    /// Bytes the packet carried.
+    /// Length of the packet's payload.
     pub total: u32,
     /// TCP's sequence number.
     pub seq: u32,

@@ -7,9 +7,9 @@ pub const ARGV_MAX: usize = 1023;
 
 /// Bits of [`EntryRecord::flags`].
 pub mod flag {
-    /// The process itself is inside; without it only the children that it will have.
+    /// The process itself is inside; if not set, only its future children are.
     pub const INSIDE: u16 = 1;
-    /// The kernel does not tell who logged in.
+    /// The kernel does not record the login user.
     pub const NO_LOGIN: u16 = 2;
 }
 
@@ -19,7 +19,7 @@ pub mod flag {
 pub struct EntryRecord {
     /// User id, as the host numbers it.
     pub uid: u32,
-    /// The user that logged in; all ones: nobody did.
+    /// The login user; all ones if there is none.
     pub login_uid: u32,
     /// Length of the argument area.
     pub argv_len: u16,

@@ -49,12 +49,12 @@ pub mod op {
     pub const REMOVE_XATTR: u8 = 16;
     /// Inode flags set.
     pub const CHATTR: u8 = 17;
-    /// Opened for reading by an interpreter, or its standard input as it starts, and not the
-    /// image's.
+    /// Opened for reading by an interpreter, or its standard input at its start, and not a file of
+    /// the image.
     pub const LOAD: u8 = 18;
-    /// Times set; only to a time that is past.
+    /// Times set; only to a past time.
     pub const SET_TIMES: u8 = 19;
-    /// An open: the kernel program decides which of create, write and read it was.
+    /// An open: the kernel program determines whether it was a create, write or read.
     pub const OPEN: u8 = 31;
 }
 
@@ -62,15 +62,15 @@ pub mod op {
 pub mod flag {
     /// [`super::FileRecord::facts`] is filled: the kernel resolved the file.
     pub const FACTS: u8 = 1;
-    /// The first base is the file's whole path, nothing is to be joined.
+    /// The first base is the file's complete path; nothing is appended.
     pub const WHOLE: u8 = 2;
-    /// A string could not be read whole.
+    /// A string could not be read completely.
     pub const CUT: u8 = 4;
     /// The runtime's own set-up.
     pub const RUNTIME: u8 = 8;
-    /// The first directory was not known, or too long to be walked to the top.
+    /// The first directory was unknown, or its path too long to be walked to the top.
     pub const BASE_CUT: u8 = 16;
-    /// The second directory was not known, or too long to be walked to the top.
+    /// The second directory was unknown, or its path too long to be walked to the top.
     pub const BASE2_CUT: u8 = 32;
     /// The second base is the file's path inside its own file system.
     pub const INSIDE: u8 = 64;
@@ -86,7 +86,7 @@ pub mod fact {
     pub const LOWER: u32 = 2;
     /// Anonymous memory file.
     pub const MEMFD: u32 = 4;
-    /// No directory entry is left.
+    /// Deleted: no directory entry is left.
     pub const UNLINKED: u32 = 8;
 }
 
@@ -117,16 +117,17 @@ pub struct FactsRecord {
 }
 
 /// One file operation. Four strings follow, `lens` long each: the first directory (components
-/// leaf first, each followed by NUL), the first string as passed, and the same two of the
-/// second path; of an extended attribute value and name instead. The directory of an absolute
-/// string is the root of the process.
+/// leaf first, each followed by NUL), the first string as passed, and the same two of the second
+/// path; for an extended attribute instead its value and name. For an absolute string the directory
+/// is the process's root.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Pod, Zeroable)]
 pub struct FileRecord {
     /// The file, when [`flag::FACTS`] is set.
     pub facts: FactsRecord,
     /// New mode of chmod, mkdir, mknod, create; new flags of chattr; 1 for a shared mapping, and
-    /// for a load of standard input; of a time that was set the low half of the seconds since 1970.
+    /// for a load of standard input; for a time that was set, the low half of the seconds since
+    /// 1970.
     pub mode: u32,
     /// Number of equal operations that this record represents.
     pub count: u32,
@@ -150,7 +151,7 @@ pub struct FileRecord {
 pub const WINDOW_NS: u64 = 1_000_000_000;
 
 /// The key by which operations count as equal. The kernel programs' map counts the operations after
-/// a reported one; the program fetches the last counts.
+/// a reported one; user space reads the last counts.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Pod, Zeroable)]
 pub struct Alike {
@@ -170,9 +171,9 @@ pub struct Alike {
 #[repr(C)]
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Pod, Zeroable)]
 pub struct Seen {
-    /// When, on `CLOCK_BOOTTIME`, nanoseconds.
+    /// Time of the report on `CLOCK_BOOTTIME`, nanoseconds.
     pub reported: u64,
-    /// Equal ones since.
+    /// Number of equal operations since.
     pub since: u64,
 }
 
@@ -186,31 +187,31 @@ unsafe impl aya::Pod for Seen {}
 /// Longest value kept of an extended attribute, bytes.
 pub const VALUE_MAX: usize = 64;
 
-/// `ioctl` commands that set inode flags; of all others nothing is reported.
+/// `ioctl` commands that set inode flags; all others are ignored.
 pub mod ioctl {
     /// `FS_IOC_SETFLAGS`.
     pub const SET_FLAGS: u32 = 0x4008_6602;
     /// `FS_IOC_SETFLAGS` of a 32-bit program.
     pub const SET_FLAGS32: u32 = 0x4004_6602;
-    /// `FS_IOC_FSSETXATTR`: the flags are numbered as XFS does.
+    /// `FS_IOC_FSSETXATTR`: the flags have the numbers of XFS.
     pub const SET_XFLAGS: u32 = 0x401c_5820;
 }
 
-/// How the times that a call sets are laid out in memory; in [`Shape::dir2`].
+/// Memory layouts of the times that a call sets; in [`Shape::dir2`].
 pub mod times {
     /// `struct utimbuf`: two numbers of seconds, the second is that of the content.
     pub const SECONDS: u8 = 0;
-    /// `struct timeval[2]` or `struct timespec[2]`, likewise.
+    /// `struct timeval[2]` or `struct timespec[2]`: the second is that of the content.
     pub const PAIRS: u8 = 1;
     /// [`SECONDS`] of 32 bits each.
     pub const SECONDS32: u8 = 2;
     /// [`PAIRS`] of 32 bits each.
     pub const PAIRS32: u8 = 3;
-    /// In place of nanoseconds: the present.
+    /// Value of the nanoseconds that means the current time.
     pub const NOW: u64 = 0x3fff_ffff;
-    /// In place of nanoseconds: unchanged.
+    /// Value of the nanoseconds that means unchanged.
     pub const OMIT: u64 = 0x3fff_fffe;
-    /// A time is past when it is this long ago, seconds: copies of what was just made are not.
+    /// Minimum age of a past time, seconds. Copies of recent files have younger times.
     pub const PAST: i64 = 86_400;
 }
 
@@ -267,7 +268,7 @@ impl Shape {
     #[must_use]
     pub const fn class(self) -> u8 {
         match self.op {
-            // `ioctl` does many things by a command.
+            // `ioctl` is watched for some commands only.
             op::CHATTR if self.flags != NONE => class::ATTRIBUTE | class::IOCTL,
             op::CHATTR | op::SET_XATTR | op::REMOVE_XATTR | op::SET_TIMES => class::ATTRIBUTE,
             _ => class::FILE,
@@ -300,7 +301,7 @@ pub const X86_64: &[(u16, Shape)] = &[
     (437, Shape::new(op::OPEN, 0, 1, N, N, N, 2)),
     // The descriptor is the fifth argument, the protection the third.
     (9, Shape::new(op::MAP_EXEC, 4, N, N, N, N, 2)),
-    // Neither descriptor nor path: the file is the one behind the memory.
+    // Neither descriptor nor path: the file is the one mapped at that address.
     (10, Shape::new(op::MAP_EXEC, N, N, N, N, N, 2)),
     (329, Shape::new(op::MAP_EXEC, N, N, N, N, N, 2)),
     (76, Shape::new(op::TRUNCATE, N, 0, N, N, N, N)),
@@ -348,7 +349,7 @@ pub const X86_64: &[(u16, Shape)] = &[
     (235, Shape::new(op::SET_TIMES, N, 0, times::PAIRS, N, 1, N)),
     (261, Shape::new(op::SET_TIMES, 0, 1, times::PAIRS, N, 2, N)),
     (280, Shape::new(op::SET_TIMES, 0, 1, times::PAIRS, N, 2, 3)),
-    // Calls of 32-bit programs, whose times are narrow.
+    // Calls of 32-bit programs, with 32-bit times.
     (
         narrow::UTIME,
         Shape::new(op::SET_TIMES, N, 0, times::SECONDS32, N, 1, N),
@@ -397,7 +398,7 @@ pub const AARCH64: &[(u16, Shape)] = &[
     (29, Shape::new(op::CHATTR, 0, N, N, N, 2, 1)),
     (469, Shape::new(op::CHATTR, 0, 1, N, N, 2, N)),
     (88, Shape::new(op::SET_TIMES, 0, 1, times::PAIRS, N, 2, 3)),
-    // Calls of 32-bit programs, whose times are narrow.
+    // Calls of 32-bit programs, with 32-bit times.
     (
         narrow::UTIMES,
         Shape::new(op::SET_TIMES, N, 0, times::PAIRS32, N, 1, N),
@@ -406,7 +407,7 @@ pub const AARCH64: &[(u16, Shape)] = &[
         narrow::UTIMEAT,
         Shape::new(op::SET_TIMES, 0, 1, times::PAIRS32, N, 2, N),
     ),
-    // Calls of 32-bit programs that aarch64 itself does not have.
+    // Calls of 32-bit programs without a native call on aarch64.
     (arm::OPEN, Shape::new(op::OPEN, N, 0, N, N, 2, 1)),
     (arm::CREAT, Shape::new(op::OPEN, N, 0, N, N, 1, N)),
     (arm::LINK, Shape::new(op::LINK, N, 0, N, 1, N, N)),

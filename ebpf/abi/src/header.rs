@@ -10,7 +10,7 @@ pub mod kind {
     pub const FORK: u16 = 2;
     /// A process ended.
     pub const EXIT: u16 = 3;
-    /// A cgroup of the v2 hierarchy was made.
+    /// A cgroup of the v2 hierarchy was created.
     pub const CGROUP_BORN: u16 = 4;
     /// A cgroup of the v2 hierarchy was removed.
     pub const CGROUP_GONE: u16 = 5;
@@ -22,7 +22,7 @@ pub mod kind {
     pub const CAPABILITY: u16 = 8;
     /// A socket fact.
     pub const NET: u16 = 9;
-    /// A name answer.
+    /// A DNS answer.
     pub const DNS: u16 = 10;
     /// First use of a system call.
     pub const SYSCALL: u16 = 11;
@@ -30,16 +30,16 @@ pub mod kind {
     pub const ENTRY: u16 = 12;
 }
 
-/// [`Header::flags`]: the task still does the runtime's set-up.
+/// [`Header::flags`]: the task is still in the runtime's set-up.
 pub const RUNTIME: u32 = 1;
-/// [`Header::flags`]: the task entered the container's namespaces from the host and is in no cgroup of
-/// it. With [`RUNTIME`]: it ran no program since.
+/// [`Header::flags`]: the task entered the container's namespaces from the host and is not in a
+/// cgroup of it. With [`RUNTIME`]: it has executed no program since.
 pub const ENTERED: u32 = 2;
 /// [`Header::flags`]: such a task still sees the host's mounts, so its files are the host's.
 pub const HOST_MOUNTS: u32 = 4;
 
-/// In [`Header::cgroup`]: what remains is the number of a pid namespace, since the container has no
-/// cgroup of its own. Numbers of cgroups do not reach this bit.
+/// In [`Header::cgroup`]: the other bits are the number of a pid namespace, since the container has
+/// no cgroup of its own. Cgroup ids never use this bit.
 pub const PID_NAMESPACE: u64 = 1 << 61;
 
 /// Id, among namespaces of the same number, of a mount namespace that was found by its number alone.
@@ -55,7 +55,7 @@ pub struct Header {
     pub ts: u64,
     /// Id of the task's cgroup in the v2 hierarchy, or [`PID_NAMESPACE`] and a number.
     pub cgroup: u64,
-    /// Thread group id in the initial namespace.
+    /// Process id (thread group id) in the initial pid namespace.
     pub pid: u32,
     /// The same in the task's own pid namespace.
     pub nspid: u32,

@@ -1,4 +1,4 @@
-//! Records and constants the kernel programs and the program share.
+//! Records and constants that the kernel programs share with user space.
 #![no_std]
 
 pub mod capability;

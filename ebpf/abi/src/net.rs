@@ -7,7 +7,7 @@ pub const NAME_MAX: usize = 108;
 
 /// The kind of a [`NetRecord`].
 pub mod op {
-    /// A call to connect ended, or the outcome of one that had not waited came in.
+    /// A call of connect ended, or the outcome of a non-blocking one is known.
     pub const CONNECT: u8 = 1;
     /// First datagram of a process to a peer, without connecting.
     pub const SEND: u8 = 2;
@@ -22,7 +22,7 @@ pub mod op {
     /// [`rx_bytes`](super::NetRecord::rx_bytes) and
     /// [`lasted_ns`](super::NetRecord::lasted_ns).
     pub const SOCKET: u8 = 6;
-    /// A socket was bound. Only in the table of calls: a record says [`LISTEN`].
+    /// A socket was bound. Only in the table of calls: the record has [`LISTEN`].
     pub const BIND: u8 = 7;
 }
 
@@ -85,7 +85,7 @@ pub struct NetRecord {
     pub protocol: u16,
     /// Descriptor, -1 when not known.
     pub fd: i32,
-    /// Result of the call, positive; 115 (`EINPROGRESS`) while under way.
+    /// Errno of the call, positive; 115 (`EINPROGRESS`) while it is pending.
     pub errno: u16,
     /// Length of the Unix name.
     pub name_len: u16,

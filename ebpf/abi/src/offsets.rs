@@ -1,4 +1,4 @@
-//! Kernel structure fields the programs read; the program finds them in the kernel's BTF.
+//! Fields of kernel structures that the programs read; the loader finds them in the kernel's BTF.
 
 /// A field that this kernel does not have.
 pub const ABSENT: u32 = u32::MAX;
@@ -10,7 +10,7 @@ pub struct Field {
     pub structure: &'static str,
     /// Member, dots into embedded structures; `|` between the names of different kernels.
     pub member: &'static str,
-    /// Without it the programs that read it cannot work.
+    /// Whether the programs that read it need it.
     pub required: bool,
 }
 
@@ -23,7 +23,7 @@ macro_rules! fields {
             #[doc = concat!("Index of `", $structure, ".", $member, "`.")]
             pub const $id: usize = Index::$id as usize;
         )*
-        /// How many there are.
+        /// Number of fields.
         pub const COUNT: usize = Index::COUNT as usize;
         /// The fields, in the order of the kernel programs' table.
         pub const FIELDS: [Field; COUNT] = [$(Field {
@@ -35,7 +35,7 @@ macro_rules! fields {
 }
 
 fields! {
-    // x86 keeps there whether a call is a 32-bit one, Arm whether the program is.
+    // On x86 it states whether the call is a 32-bit one, on Arm whether the program is.
     TASK_ABI "task_struct" "thread_info.status|thread_info.flags" false;
     TASK_FILES "task_struct" "files" true;
     TASK_FS "task_struct" "fs" true;
@@ -63,7 +63,7 @@ fields! {
     INODE_INO "inode" "i_ino" true;
     INODE_NLINK "inode" "i_nlink" true;
     INODE_SIZE "inode" "i_size" true;
-    // Seconds and nanoseconds apart since 6.11, one timespec64 before.
+    // Separate seconds and nanoseconds since 6.11, one timespec64 before.
     INODE_MTIME_S "inode" "i_mtime_sec|__i_mtime.tv_sec|i_mtime.tv_sec" true;
     INODE_MTIME_NS "inode" "i_mtime_nsec|__i_mtime.tv_nsec|i_mtime.tv_nsec" true;
     INODE_CTIME_S "inode" "i_ctime_sec|__i_ctime.tv_sec|i_ctime.tv_sec" true;
@@ -75,7 +75,7 @@ fields! {
     OVL_UPPER "ovl_inode" "__upperdentry" false;
     OVL_OE "ovl_inode" "oe" false;
     OE_LOWERS "ovl_entry" "__numlower|numlower" false;
-    // Before 6.5 an inode of the overlay knows the uppermost lower layer's own instead.
+    // Before 6.5 an overlay inode instead has a pointer to the inode of the uppermost lower layer.
     OVL_LOWER "ovl_inode" "lowerpath.dentry|lower" false;
     FILE_PRIVATE "file" "private_data" true;
     SOCKET_SK "socket" "sk" true;
@@ -126,7 +126,7 @@ fields! {
     NSPROXY_MNT "nsproxy" "mnt_ns" true;
     MNT_NS_NUMBER "mnt_namespace" "ns.inum" true;
     NSPROXY_CHILDREN "nsproxy" "pid_ns_for_children" true;
-    // Unlike the number, no later namespace gets it again.
+    // Unlike the number, it is never reused.
     MNT_NS_ID "mnt_namespace" "ns.ns_id|seq" false;
     TASK_COMM "task_struct" "comm" true;
     // Auditing may be compiled out.

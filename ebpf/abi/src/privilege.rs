@@ -9,7 +9,7 @@ pub const TEXT_MAX: usize = 256;
 pub mod flag {
     /// The runtime's own set-up.
     pub const RUNTIME: u8 = 1;
-    /// A string was longer than kept, or could not be read.
+    /// A string was truncated, or could not be read.
     pub const CUT: u8 = 2;
 }
 
@@ -45,7 +45,7 @@ pub struct Call {
     pub x86_64: Option<u16>,
     /// Its number on aarch64.
     pub aarch64: Option<u16>,
-    /// Arguments that are strings worth keeping, at most three.
+    /// Indices of the string arguments to keep, at most three.
     pub texts: &'static [u8],
 }
 
@@ -63,7 +63,7 @@ const fn call(
     }
 }
 
-/// The watched calls; the kernel names one by its place here ([`id`]).
+/// The watched calls; the kernel programs report the index ([`id`]).
 pub const CALLS: &[Call] = &[
     call("mount", Some(165), Some(40), &[0, 1, 2]),
     call("umount2", Some(166), Some(39), &[0]),
@@ -116,13 +116,13 @@ pub const CALLS: &[Call] = &[
     call("personality", Some(135), Some(92), &[]),
     call("iopl", Some(172), None, &[]),
     call("ioperm", Some(173), None, &[]),
-    // No call: the first 32-bit call of a container, whichever it is.
+    // Not a call: the first 32-bit call of a container, whichever it is.
     call("compat", None, None, &[]),
-    // No call: a process left its container's cgroup for one that is no container's.
+    // Not a call: a process left its container's cgroup for one that belongs to no container.
     call("leave-cgroup", None, None, &[]),
 ];
 
-/// Places in [`CALLS`] the kernel programs treat one by one.
+/// Indices in [`CALLS`] that the kernel programs use.
 pub mod id {
     /// `mount`.
     pub const MOUNT: u8 = 0;

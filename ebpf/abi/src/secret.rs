@@ -4,7 +4,7 @@
 
 use bytemuck::{Pod, Zeroable};
 
-/// Patterns that the kernel programs can hold.
+/// Maximum number of patterns.
 pub const NAMES_MAX: usize = 64;
 /// Lengths of names that [`SecretNames::by_length`] distinguishes; longer ones share the last.
 pub const LENGTHS: usize = 64;
@@ -37,9 +37,8 @@ impl SecretKey {
         parent_len: 0,
     };
 
-    /// The pattern for a file's name and its directory's. Each is a whole name, a beginning
-    /// followed by `*`, or `*` for any. What follows a `*`, and the eighth byte, is
-    /// not compared here.
+    /// The pattern for a file's name and its directory's. Each is a whole name, a prefix followed
+    /// by `*`, or `*` for any. Bytes after a `*`, and after the eighth byte, are not compared here.
     #[must_use]
     pub fn new(parent: &[u8], leaf: &[u8]) -> Self {
         let (leaf, leaf_mask, leaf_len) = part(leaf);
@@ -72,8 +71,8 @@ fn part(pattern: &[u8]) -> (u64, u64, u32) {
     )
 }
 
-/// All patterns, and for each property of a name the set of patterns that it leaves possible: bit
-/// `i` represents `keys[i]`. So most names are refused after three look-ups.
+/// All patterns, and for each property of a name the set of patterns that it can match: bit `i`
+/// represents `keys[i]`. So most names are rejected after three look-ups.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Pod, Zeroable)]
 pub struct SecretNames {

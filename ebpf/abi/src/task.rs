@@ -15,7 +15,7 @@ pub mod flag {
     pub const TTY: u32 = 1;
     /// The executable's path could not be walked to the top.
     pub const EXE_CUT: u32 = 2;
-    /// The working directory could not.
+    /// The working directory's path could not be walked to the top.
     pub const CWD_CUT: u32 = 4;
 }
 

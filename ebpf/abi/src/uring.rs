@@ -3,10 +3,10 @@
 /// Only requests with a number below this are examined.
 pub const OPCODES: usize = 64;
 
-/// Longest name kept of a request until it ends, bytes, with its NUL.
+/// Longest name kept until a request ends, bytes, with its NUL.
 pub const NAME_MAX: usize = 512;
 
-/// Opcodes, as the kernel numbers them.
+/// Opcodes of the kernel.
 pub mod opcode {
     /// `accept`.
     pub const ACCEPT: u8 = 13;

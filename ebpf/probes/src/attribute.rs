@@ -24,7 +24,7 @@ const NAME: usize = 256;
 /// `user.`, which is shorter than a [`key`].
 const USER_MASK: u64 = 0xff_ffff_ffff;
 
-/// Whether a call of `ioctl` sets inode flags: nearly all do other work.
+/// Whether a call of `ioctl` sets inode flags; nearly all do not.
 #[inline(always)]
 pub fn sets_flags(command: u64) -> bool {
     matches!(
@@ -33,8 +33,8 @@ pub fn sets_flags(command: u64) -> bool {
     )
 }
 
-/// Handles the end of a call that changes an attribute. What is to be sent is
-/// [`Scratch::record`] and the returned number of bytes of [`Scratch::text`] behind it.
+/// Handles the end of a call that changes an attribute. To be sent: [`Scratch::record`] and the
+/// returned number of bytes of [`Scratch::text`] after it.
 #[inline(always)]
 pub fn exit(call: &Call) -> Option<(*mut Scratch, usize)> {
     let shape = file::shape_of(call)?;
@@ -83,8 +83,8 @@ fn opened(scratch: &mut Scratch, pointer: *mut Scratch, opened: u64) -> Option<u
     Some(end)
 }
 
-/// Decides whether the change is worth a record, and reads inode flags into it. Attributes of
-/// users and of the kernel's security modules are; file systems use others for themselves.
+/// Decides whether the change is recorded, and reads inode flags into the record. Attributes of
+/// users and of security modules are; others are internal to file systems.
 #[inline(always)]
 fn begin(record: &mut FileRecord, call: &Call, shape: Shape) -> Option<()> {
     if shape.op == op::CHATTR {
@@ -100,7 +100,7 @@ fn begin(record: &mut FileRecord, call: &Call, shape: Shape) -> Option<()> {
         return set_times(record, call, shape);
     }
     let from = call.argument(shape.dir2)?;
-    // As a string: a short name may end where memory does.
+    // Read as a string: a short name may end at the end of mapped memory.
     let mut name = [0_u8; 16];
     // SAFETY: the helpers check the address.
     unsafe {
@@ -116,12 +116,12 @@ fn begin(record: &mut FileRecord, call: &Call, shape: Shape) -> Option<()> {
     (word == key(b"security") || word & USER_MASK == key(b"user.")).then_some(())
 }
 
-/// Reads the new time of a file's content into the record, when it is a past one: unpacking
-/// programs set the time of all that they write, but services set the present or a time to come.
+/// Reads the new time of a file's content into the record, when it is in the past: archivers set
+/// the times of all files they write, while services set the current or a future time.
 #[inline(always)]
 fn set_times(record: &mut FileRecord, call: &Call, shape: Shape) -> Option<()> {
     let from = call.argument(shape.mode)?;
-    // No times at all mean the present.
+    // A null pointer means the current time.
     if from == 0 {
         return None;
     }

@@ -1,8 +1,8 @@
-//! A finished system call in native terms, whatever ABI it was made through.
+//! A finished system call in native terms, independent of the ABI of the caller.
 //!
-//! The number alone does not say which call it is: programs for the machine's 32-bit predecessor,
-//! and `int 0x80` from a 64-bit one, use numbers of their own, and pass arguments in other
-//! registers, 32 bits each. Everything behind this module sees the native number only.
+//! The number alone does not identify the call: programs for the machine's 32-bit predecessor, and
+//! `int 0x80` from a 64-bit one, use other numbers, and pass arguments in other registers, 32 bits
+//! each. All other modules see only the native number.
 
 use aya_ebpf::{
     helpers::{
@@ -22,7 +22,7 @@ pub const NUMBERS: usize = 512;
 #[unsafe(no_mangle)]
 static REGS: [u32; 7] = [0; 7];
 
-/// The arguments of a 32-bit call, likewise.
+/// The same for the arguments of a 32-bit call.
 #[unsafe(no_mangle)]
 static COMPAT_REGS: [u32; 6] = [0; 6];
 
@@ -47,9 +47,9 @@ pub struct Call {
     pub args: [u64; 6],
     /// Result; -1 to -4095 is a refusal.
     pub ret: i64,
-    /// A request of io_uring, which holds no descriptor and its names in the kernel's memory.
+    /// A request of io_uring, which has no descriptor and whose names are in kernel memory.
     pub ring: bool,
-    /// The file of such a request: the one it worked on, or the one that came of it; 0 for none.
+    /// The file of such a request: its operand, or the file it opened; 0 for none.
     pub file: u64,
 }
 
@@ -64,7 +64,7 @@ impl Call {
         }
     }
 
-    /// An argument by its index; a index out of range, as `NONE` is, gives none.
+    /// An argument by its index; for an index out of range, such as `NONE`, there is none.
     #[inline(always)]
     pub fn argument(&self, index: u8) -> Option<u64> {
         match index {
@@ -80,7 +80,7 @@ impl Call {
 }
 
 /// The eight bytes at this offset of the registers. A direct load through the typed pointer: a
-/// helper call here would be paid by every system call on the host.
+/// helper call here would slow down every system call on the host.
 #[inline(always)]
 fn register(ctx: &BtfTracePointContext, offset: u32) -> u64 {
     let regs = ctx.arg::<*const u8>(0);
@@ -140,7 +140,7 @@ pub fn in_compat() -> bool {
     word & load!(COMPAT_BIT) != 0
 }
 
-/// Native number of a 64-bit call; `u32::MAX` for one out of the tables.
+/// Native number of a 64-bit call; `u32::MAX` if it is not in the tables.
 #[inline(always)]
 pub fn native(number: u32) -> u32 {
     if number < NUMBERS as u32 {
@@ -161,7 +161,7 @@ pub fn native(number: u32) -> u32 {
     }
 }
 
-/// Native number of the 32-bit call that ends; `u32::MAX` for one that is not watched.
+/// Native number of the 32-bit call that ends; `u32::MAX` if it is not watched.
 #[inline(always)]
 pub fn translated(ctx: &BtfTracePointContext, number: u32) -> u32 {
     resolve(entry(number), || narrow(ctx, 0))
@@ -231,7 +231,7 @@ pub fn finished(ctx: &BtfTracePointContext) -> Option<Call> {
         let words = match words {
             Ok(words) => words,
             Err(_) => {
-                // The shortest list of arguments may end where memory does.
+                // A short list of arguments may end at the end of mapped memory.
                 // SAFETY: as above.
                 let [a, b, c] = unsafe { bpf_probe_read_user(from as *const [u32; 3]) }.ok()?;
                 [a, b, c, 0, 0, 0]

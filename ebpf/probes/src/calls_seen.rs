@@ -10,18 +10,18 @@ use hullwatch_abi::syscall::SyscallRecord;
 
 use crate::{call::NUMBERS, capability, gate, kernel};
 
-/// A byte for each call: of the container's own processes, then of those from outside.
+/// A byte for each call: first of the container's own processes, then of exec sessions.
 type SeenCalls = [u8; 2 * NUMBERS];
 
-/// The calls seen, by cgroup. The loader gives it room only where they are asked for.
+/// The calls seen, by cgroup. The loader enlarges it only if the option is set.
 #[map]
 static CALLS_SEEN: LruHashMap<u64, SeenCalls> = LruHashMap::with_max_entries(1024, 0);
 
-/// None yet.
+/// No call seen yet.
 static NONE: SeenCalls = [0; 2 * NUMBERS];
 
-/// 1: first calls are reported; set by the loader. While it is 0 the verifier removes what depends
-/// on it.
+/// 1: first calls are reported; set by the loader. While it is 0 the verifier removes the code that
+/// depends on it.
 #[unsafe(no_mangle)]
 static REPORT_CALLS: u32 = 0;
 
@@ -32,8 +32,8 @@ pub fn wanted() -> bool {
     unsafe { core::ptr::read_volatile(&raw const REPORT_CALLS) != 0 }
 }
 
-/// An index into [`SeenCalls`]. The compiler knows that a number is small enough and would leave
-/// out the mask that shows the verifier the bounds.
+/// An index into [`SeenCalls`]. The compiler knows that a number is small enough and would remove
+/// the mask that proves the bounds to the verifier.
 #[inline(always)]
 fn index(nr: u32) -> usize {
     let mut index = u64::from(nr);
@@ -42,7 +42,7 @@ fn index(nr: u32) -> usize {
     index as usize
 }
 
-/// True when the service of the current container did not make this call before, or is not known.
+/// True when the service of the current container has not made this call before, or is unknown.
 #[inline(always)]
 pub fn is_new(cgroup: u64, nr: u32) -> bool {
     match CALLS_SEEN.get_ptr(&cgroup) {
@@ -52,8 +52,8 @@ pub fn is_new(cgroup: u64, nr: u32) -> bool {
     }
 }
 
-/// Notes a call of the current task; the record if it is the first one. The runtime's set-up is not
-/// the container's.
+/// Notes a call of the current task; returns the record if it is the first one. The runtime's
+/// set-up does not count.
 #[inline(always)]
 pub fn note(cgroup: u64, nr: u32, ret: i64) -> Option<SyscallRecord> {
     if gate::runtime((bpf_get_current_pid_tgid() >> 32) as u32) {

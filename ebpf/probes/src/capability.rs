@@ -1,5 +1,5 @@
-//! First use of a capability by a cgroup: by the container's own processes, and by those that came
-//! from outside, which must not hide the service's own later use.
+//! First use of a capability by a cgroup: by the container's own processes, and separately by exec
+//! sessions, which must not hide a later use by the service.
 
 use aya_ebpf::{
     helpers::{bpf_get_current_comm, bpf_get_current_task, bpf_probe_read_kernel},
@@ -19,15 +19,16 @@ struct Use {
     cgroup: u64,
     cap: u32,
     granted: u16,
-    /// 1: by a process that is no descendant of the container's init.
+    /// 1: by a process that does not descend from the container's init.
     session: u16,
 }
 
-/// Ancestors of a process that are looked at.
+/// Maximum number of ancestors that are examined.
 const MAX_ANCESTRY: usize = 16;
 
-/// 1 when the task came into its pid namespace from outside: its ancestors lead out of it without
-/// passing its init. 0 otherwise, also in the host's namespace and where there are too many.
+/// 1 when the task came into its pid namespace from outside: its chain of ancestors leaves it
+/// without passing its init. 0 otherwise, also in the host's namespace and where there are too
+/// many.
 #[inline(always)]
 pub fn session(task: u64) -> Option<u16> {
     let mut leader: u64 = field(task, o::TASK_LEADER)?;
@@ -54,8 +55,8 @@ pub fn session(task: u64) -> Option<u16> {
 static CAPABILITY_SEEN: LruHashMap<Use, u8> = LruHashMap::with_max_entries(16384, 0);
 
 /// Handles a check of `cap` with credentials `cred` and result `ret`. `quiet` means that it
-/// happened during a call, or page fault, in which the kernel asks for SYS_ADMIN only to reserve
-/// memory, without the process having asked for anything.
+/// happened during a call, or page fault, in which the kernel checks SYS_ADMIN only to reserve
+/// memory, not on behalf of the process.
 #[inline(always)]
 pub fn check(cgroup: u64, cred: u64, cap: u32, ret: i32, quiet: bool) -> Option<CapabilityRecord> {
     if cap == SYS_ADMIN && quiet {
@@ -67,12 +68,12 @@ pub fn check(cgroup: u64, cred: u64, cap: u32, ret: i32, quiet: bool) -> Option<
         granted: u16::from(ret == 0),
         session: 0,
     };
-    // The common case first: the service did, and it was reported.
+    // The common case first: the service used it, and that was reported.
     if CAPABILITY_SEEN.get_ptr(&key).is_some() {
         return None;
     }
-    // Overlay acts with its mounter's credentials: that is not this process using a capability.
-    // SAFETY: no arguments.
+    // Overlayfs uses the credentials of the mounting process: this process does not use the
+    // capability. SAFETY: no arguments.
     let task = unsafe { bpf_get_current_task() };
     let own = task.wrapping_add(crate::kernel::at(o::TASK_REAL_CRED));
     // SAFETY: the helper checks the address.

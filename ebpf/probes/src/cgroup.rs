@@ -1,4 +1,4 @@
-//! Birth and end of cgroups, and processes that join a container's.
+//! Creation and removal of cgroups, and processes that join a container's cgroup.
 
 use aya_ebpf::{
     helpers::{
@@ -19,7 +19,7 @@ use crate::{emit, gate, kernel::field, marks, syscall};
 
 /// Hexadecimal digits of a container id.
 const ID_DIGITS: usize = 64;
-/// What systemd appends to it.
+/// The suffix that systemd appends.
 const SCOPE: &[u8] = b".scope";
 
 #[repr(C)]
@@ -42,8 +42,8 @@ fn node(cgroup: u64) -> Option<u64> {
 }
 
 /// True for a name of which the last characters may be a container's id, alone or after `-` or `:`,
-/// with or without `.scope`. The program, which reads the whole name, dismisses what is none and
-/// admits those of other forms.
+/// with or without `.scope`. User space, which reads the whole name, removes the others and adds
+/// those of other forms.
 #[inline(always)]
 fn may_name_container(name: &[u8; NAME_MAX], len: usize) -> bool {
     const LAST: usize = NAME_MAX - 1;
@@ -63,7 +63,8 @@ fn may_name_container(name: &[u8; NAME_MAX], len: usize) -> bool {
     before < NAME_MAX && matches!(name[before & LAST], b'-' | b':')
 }
 
-/// True for the directory of containerd's default namespace, whose containers people name.
+/// True for the directory of containerd's default namespace, whose containers have names chosen by
+/// users.
 #[inline(always)]
 fn is_default(node: u64) -> bool {
     const DEFAULT: u64 = u64::from_le_bytes(*b"default\0");
@@ -116,7 +117,7 @@ fn changed(cgroup: u64, kind: u16) -> Option<()> {
     Some(())
 }
 
-/// A cgroup was made.
+/// A cgroup was created.
 #[btf_tracepoint(function = "cgroup_mkdir")]
 pub fn cgroup_born(ctx: BtfTracePointContext) -> i32 {
     let _ = changed(ctx.arg::<*const u8>(0) as u64, kind::CGROUP_BORN);
@@ -130,8 +131,8 @@ pub fn cgroup_gone(ctx: BtfTracePointContext) -> i32 {
     0
 }
 
-/// A task was moved into a cgroup. Into a container's from outside, only a runtime does that; a
-/// process of the container that moves within it stays what it is.
+/// A task was moved into a cgroup. Only a runtime moves a task from outside into a container's
+/// cgroup; a process of the container that moves within it keeps its state.
 #[btf_tracepoint(function = "cgroup_attach_task")]
 pub fn cgroup_joined(ctx: BtfTracePointContext) -> i32 {
     let _ = attach(
@@ -147,10 +148,10 @@ fn attach(cgroup: u64, task: u64) -> Option<()> {
     let to: u64 = field(node, o::KERNFS_ID)?;
     let tgid: u32 = field(task, o::TASK_TGID)?;
     if !gate::member(to) {
-        // A container's process that leaves stays the container's.
-        let home = marks::by_mounts(task)?;
+        // A process that leaves its container's cgroup still belongs to the container.
+        let container = marks::by_mounts(task)?;
         if marks::mark_of(tgid).is_none() {
-            marks::mark(tgid, home);
+            marks::mark(tgid, container);
             if gate::member(marks::scope()) {
                 syscall::left(to);
             }
@@ -159,7 +160,8 @@ fn attach(cgroup: u64, task: u64) -> Option<()> {
     }
     marks::unmark(tgid);
     let from_outside = if tgid == (bpf_get_current_pid_tgid() >> 32) as u32 {
-        // It moved itself, and is there already: only its mounts tell where it comes from.
+        // It moved itself and is already in the new cgroup: only its mounts show where it came
+        // from.
         gate::in_host_mounts(task)
     } else {
         // SAFETY: no arguments.
@@ -171,7 +173,7 @@ fn attach(cgroup: u64, task: u64) -> Option<()> {
     Some(())
 }
 
-/// True when the current task is in its own cgroup, not in one that it left for.
+/// True when the current task is in its container's cgroup, not in one that it moved to.
 #[inline(always)]
 pub fn own() -> bool {
     // SAFETY: no arguments.

@@ -1,4 +1,4 @@
-//! Datagrams to a named peer, as the address hooks of the cgroup see them.
+//! Datagrams with an explicit peer address, from the address hooks of the cgroup.
 
 use aya_ebpf::{
     bindings::bpf_sock_addr,
@@ -7,7 +7,7 @@ use aya_ebpf::{
 };
 use hullwatch_abi::net::{NetRecord, family, kind, op};
 
-use crate::socket_facts::{Out, Scratch, UDP, Who, comm};
+use crate::socket_facts::{EventProcess, Out, Scratch, UDP, comm};
 
 #[map]
 static NET_SEND_SCRATCH: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(1, 0);
@@ -25,10 +25,10 @@ struct Peer {
 #[map]
 static NET_PEERS: LruHashMap<Peer, u8> = LruHashMap::with_max_entries(16384, 0);
 
-/// Handles a datagram to a named peer: reported once for each process and peer. For `sendmsg4` and
-/// `sendmsg6` hooks, which must let it pass whatever comes out here.
+/// Handles a datagram with an explicit peer address: reported once for each process and peer. For
+/// `sendmsg4` and `sendmsg6` hooks, which must always let it pass.
 #[inline(always)]
-pub fn send(context: *mut bpf_sock_addr, six: bool, who: Who) -> Option<Out> {
+pub fn send(context: *mut bpf_sock_addr, six: bool, process: EventProcess) -> Option<Out> {
     // SAFETY: the context of an address hook; every field is read whole.
     let (protocol, port) = unsafe { ((*context).protocol, (*context).user_port) };
     if protocol != u32::from(UDP) {
@@ -54,9 +54,9 @@ pub fn send(context: *mut bpf_sock_addr, six: bool, who: Who) -> Option<Out> {
         ]
     };
     let peer = Peer {
-        cgroup: who.cgroup,
+        cgroup: process.cgroup,
         address,
-        pid: who.pid,
+        pid: process.pid,
         port,
     };
     // SAFETY: only whether it is there.
@@ -80,7 +80,7 @@ pub fn send(context: *mut bpf_sock_addr, six: bool, who: Who) -> Option<Out> {
     Some(Out {
         scratch,
         name: 0,
-        who,
+        process,
     })
 }
 

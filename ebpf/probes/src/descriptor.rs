@@ -1,16 +1,17 @@
-//! Names that lead through a descriptor of the process itself: `/proc/self/fd/3/x`, `/dev/fd/3/x`.
+//! Names that resolve through a descriptor of the process itself: `/proc/self/fd/3/x`,
+//! `/dev/fd/3/x`.
 
 use aya_ebpf::helpers::{bpf_probe_read_kernel_str_bytes, bpf_probe_read_user_str_bytes};
 
 use crate::{call::Call, facts::key};
 
-/// Longest beginning that is looked at: a way, a number, a slash. Of numbers below `/proc` it is
-/// not known here whose they are.
+/// Longest prefix that is examined: a directory, a number, a slash. A pid below `/proc` is not
+/// examined, since its process is unknown here.
 const LONGEST: usize = 32;
 /// Six bytes of a word.
 const SIX: u64 = 0xffff_ffff_ffff;
 
-/// The descriptor that an absolute name leads through, and where the rest of the name begins.
+/// The descriptor through which an absolute name resolves, and the offset of the rest of the name.
 #[inline(always)]
 pub fn named(call: &Call, text: u64) -> Option<(i32, u64)> {
     let mut begins = [0_u8; LONGEST];
@@ -37,7 +38,7 @@ pub fn named(call: &Call, text: u64) -> Option<(i32, u64)> {
     None
 }
 
-/// A number of up to seven digits and a slash, `at` bytes behind the name's beginning.
+/// A number of up to seven digits and a slash, at offset `at` of the name.
 #[inline(always)]
 fn number(digits: [u8; 8], at: u64) -> Option<(i32, u64)> {
     let mut fd = 0_i32;

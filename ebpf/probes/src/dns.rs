@@ -1,8 +1,8 @@
 //! Answers to name queries, as they reach a container's socket.
 //!
-//! The packet is seen where it is handed to the socket, so with the address the query was sent
-//! to: an answer of Docker's resolver comes from 127.0.0.11 port 53, although it left from another
-//! port. Only the program takes a message apart; here is decided what may be one.
+//! The packet is seen where it is delivered to the socket, with the address that the query was sent
+//! to: an answer of Docker's resolver comes from 127.0.0.11 port 53, although it was sent from
+//! another port. User space parses the message; this module decides which packets may be one.
 
 use aya_ebpf::{
     EbpfContext as _,
@@ -16,15 +16,15 @@ use aya_ebpf::{
 };
 use hullwatch_abi::dns::{DnsRecord, MESSAGE_MAX, STREAM_BYTES, flag};
 
-use crate::socket_facts::Who;
+use crate::socket_facts::EventProcess;
 
-/// Room for the sender's own header in front of the record.
+/// Space for the sender's header before the record.
 pub const HEADROOM: usize = 64;
 
 const PORT: u16 = 53;
 const TCP: u8 = 6;
 const UDP: u8 = 17;
-/// Up to the ports of either IP version, without options.
+/// Length up to the ports, for either IP version without options.
 const FRONT: usize = 44;
 const HEADER: u32 = 12;
 
@@ -35,24 +35,25 @@ pub struct Scratch {
     pub head: [u8; HEADROOM],
     /// The record.
     pub record: DnsRecord,
-    /// The message, and room for the coarser bounds of the function that sends it.
+    /// The message, and space for the coarser bounds of the function that sends it.
     pub message: [u8; 2 * MESSAGE_MAX],
 }
 
-/// A record ready to be sent: [`Scratch::record`] with `len` bytes of [`Scratch::message`] behind.
+/// A record ready to be sent: [`Scratch::record`] with `len` bytes of [`Scratch::message`] after
+/// it.
 pub struct Out {
     /// The record.
     pub scratch: *mut Scratch,
     /// Bytes of the message.
     pub len: usize,
-    /// The process that asked; pid 0 when not known.
-    pub who: Who,
+    /// The process that sent the query; pid 0 if unknown.
+    pub process: EventProcess,
 }
 
 #[map]
 static DNS_SCRATCH: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(1, 0);
 
-/// Process that asks.
+/// The process that sends queries.
 #[repr(C)]
 #[derive(Clone, Copy)]
 struct Asker {
@@ -60,7 +61,7 @@ struct Asker {
     nspid: u32,
 }
 
-/// The process that asks through a socket, by the kernel's socket cookie.
+/// The process that sends queries through a socket, by the kernel's socket cookie.
 #[map]
 static DNS_ASKERS: LruHashMap<u64, Asker> = LruHashMap::with_max_entries(4096, 0);
 
@@ -79,14 +80,15 @@ static DNS_RECEIVED: LruHashMap<u64, Received> = LruHashMap::with_max_entries(40
 /// True when the connection got at most [`STREAM_BYTES`] in this second, these `bytes` included.
 #[inline(always)]
 fn within(cookie: u64, bytes: u32) -> bool {
-    // SAFETY: no arguments. About a second is as good as one.
+    // SAFETY: no arguments. The precision of a second does not matter.
     let second = (unsafe { bpf_ktime_get_boot_ns() } >> 30) as u32;
     let Some(received) = DNS_RECEIVED.get_ptr_mut(&cookie) else {
         let first = Received { second, bytes };
         let _ = DNS_RECEIVED.insert(&cookie, &first, 0);
         return true;
     };
-    // SAFETY: a value of the map; another CPU may change it meanwhile, which only blurs the count.
+    // SAFETY: a value of the map; another CPU may change it meanwhile, which only makes the count
+    // inexact.
     let received = unsafe { &mut *received };
     if received.second != second {
         received.second = second;
@@ -109,32 +111,32 @@ fn begins(packet: &SkBuffContext, start: usize) -> bool {
     length >= HEADER && begin[4] & 0x80 != 0 && begin[6] == 0 && begin[7] == 1
 }
 
-/// Whether this address is a name server's port, so that [`asked`] is to be called.
+/// Whether this address has the port of a name server, so that [`note_query`] must be called.
 #[inline(always)]
 pub fn is_query(context: *mut bpf_sock_addr) -> bool {
     // SAFETY: the context of an address hook.
     unsafe { (*context).user_port == u32::from(PORT.to_be()) }
 }
 
-/// Remembers the process that asks, for the answer. For the connect and sendmsg hooks.
+/// Stores the process that sends the query, for the answer. For the connect and sendmsg hooks.
 #[inline(always)]
-pub fn asked(context: *mut bpf_sock_addr, who: Who) {
+pub fn note_query(context: *mut bpf_sock_addr, process: EventProcess) {
     // SAFETY: the context of an address hook.
     let cookie = unsafe { bpf_get_socket_cookie(context.cast()) };
     let asker = Asker {
-        pid: who.pid,
-        nspid: who.nspid,
+        pid: process.pid,
+        nspid: process.nspid,
     };
-    // An LRU map makes room for itself.
+    // An LRU map evicts old entries.
     let _ = DNS_ASKERS.insert(&cookie, &asker, 0);
 }
 
-/// Handles a packet on its way into a socket. `watched` is whether a cgroup is watched; it is asked
-/// only for packets from port 53. Whatever comes out, the packet must pass.
+/// Handles a packet on its way into a socket. `watched` returns whether a cgroup is watched; it is
+/// called only for packets from port 53. The packet must always pass.
 #[inline(always)]
 pub fn ingress(packet: &SkBuffContext, watched: impl FnOnce(u64) -> bool) -> Option<Out> {
-    // The port the socket is connected to, 0 when to none: a stream of another port ends here,
-    // before anything is copied out of the packet.
+    // The port that the socket is connected to, 0 if none: packets of another port return here,
+    // before anything is copied from them.
     let context = packet.as_ptr().cast::<__sk_buff>();
     // SAFETY: the context of a packet hook; volatile so that the field is read whole.
     let peer = unsafe { (&raw const (*context).remote_port).read_volatile() };
@@ -170,7 +172,7 @@ pub fn ingress(packet: &SkBuffContext, watched: impl FnOnce(u64) -> bool) -> Opt
     let (start, seq, flags) = if protocol == UDP {
         (transport + 8, 0, 0)
     } else {
-        // The sequence number; the acknowledged one; the header's length and the flags.
+        // Sequence number, acknowledgement number, header length and flags.
         let tcp: [u8; 12] = packet.load(transport + 4).ok()?;
         let seq = u32::from_be_bytes([tcp[0], tcp[1], tcp[2], tcp[3]]);
         let start = transport + usize::from(tcp[8] >> 4) * 4;
@@ -184,7 +186,7 @@ pub fn ingress(packet: &SkBuffContext, watched: impl FnOnce(u64) -> bool) -> Opt
         return None;
     }
     let scratch = DNS_SCRATCH.get_ptr_mut(0)?;
-    // SAFETY: the slot is this CPU's; packets are handed over one at a time on a CPU.
+    // SAFETY: the slot is this CPU's; a CPU delivers packets one at a time.
     let slot = unsafe { &mut *scratch };
     slot.record = DnsRecord::default();
     slot.record.cookie = cookie;
@@ -203,9 +205,9 @@ pub fn ingress(packet: &SkBuffContext, watched: impl FnOnce(u64) -> bool) -> Opt
     } else {
         total as u16
     };
-    // The compiler knows that the length is below 8193 and would leave out the bounds the verifier
-    // wants to see; what comes out of memory it does not know.
-    // SAFETY: reads what was just written.
+    // The compiler knows that the length is below 8193 and would remove the bounds check that the
+    // verifier needs; about a value read from memory it knows nothing. SAFETY: reads what was just
+    // written.
     let len = u32::from(unsafe { (&raw const slot.record.len).read_volatile() });
     if len != 0 {
         let len = (len.wrapping_sub(1) & (MESSAGE_MAX as u32 - 1)) + 1;
@@ -228,7 +230,7 @@ pub fn ingress(packet: &SkBuffContext, watched: impl FnOnce(u64) -> bool) -> Opt
     Some(Out {
         scratch,
         len: len as usize,
-        who: Who {
+        process: EventProcess {
             cgroup,
             pid: asker.pid,
             nspid: asker.nspid,

@@ -1,4 +1,4 @@
-//! Records into the ring buffer; what finds no room is counted.
+//! Writes records to the ring buffer, and counts those that do not fit.
 
 use aya_ebpf::{
     helpers::{bpf_get_current_task, bpf_ktime_get_boot_ns},
@@ -12,7 +12,7 @@ use hullwatch_abi::{
 
 use crate::{gate, kernel::field, marks, share};
 
-/// No wake-up: the program polls.
+/// No wake-up: user space polls.
 const NO_WAKEUP: u64 = 1;
 
 /// Bytes of the ring buffer.
@@ -21,7 +21,7 @@ const RING: u32 = 8 << 20;
 #[map]
 static EVENTS: RingBuf = RingBuf::with_byte_size(RING, 0);
 
-/// Records that found no room, by cgroup.
+/// Records that did not fit, by cgroup.
 #[map]
 static LOST: PerCpuHashMap<u64, u64> = PerCpuHashMap::with_max_entries(4096, 0);
 
@@ -90,8 +90,8 @@ pub fn current(kind: u16, len: usize) -> Header {
     header(kind, unsafe { bpf_get_current_task() }, len)
 }
 
-/// `len & MASK`, computed in this place. The compiler leaves a mask out when it knows the value to be
-/// smaller already; the verifier of Linux 6.1 no longer knows that bound by then.
+/// `len & MASK`, computed exactly here. The compiler removes a mask when it knows that the value is
+/// smaller; the verifier of Linux 6.1 has lost that bound at this point.
 #[inline(always)]
 pub fn masked<const MASK: i32>(mut len: usize) -> usize {
     // SAFETY: changes this register alone.
@@ -106,7 +106,7 @@ pub fn masked<const MASK: i32>(mut len: usize) -> usize {
     len
 }
 
-/// Sends `size` bytes from `data` on, which begin with room for a header.
+/// Sends `size` bytes from `data` on, which begin with space for a header.
 ///
 /// # Safety
 /// `data` must point to at least `size` bytes of this program's scratch, aligned to eight.
@@ -124,7 +124,7 @@ pub unsafe fn send(data: *mut u8, header: Header, size: usize) {
     }
 }
 
-/// Sends a record of fixed size, which begins with `header`. A loss counts as `cgroup`'s.
+/// Sends a record of fixed size, which begins with `header`. A loss is counted for `cgroup`.
 #[inline(always)]
 pub fn send_fixed<T>(record: &T, header: &Header, cgroup: u64) {
     let size = size_of::<T>() as u64;
@@ -141,7 +141,8 @@ pub fn count(losses: &PerCpuHashMap<u64, u64>, cgroup: u64) {
         // SAFETY: this CPU's own value.
         unsafe { *count += 1 };
     } else if losses.insert(&cgroup, &1, 0).is_err() {
-        // No room for another cgroup: counted without a cgroup, in the entry that the loader made.
+        // The table of cgroups is full: counted without a cgroup, in the entry that the loader
+        // created.
         if let Some(count) = losses.get_ptr_mut(&0) {
             // SAFETY: as above.
             unsafe { *count += 1 };

@@ -1,9 +1,9 @@
 //! Entries into a container from the host: a process joins the container's namespaces and stays in its own
 //! cgroup, as `nsenter` does.
 //!
-//! The mount namespace counts, since a process in it changes the container's files, and the pid namespace,
-//! into which only children are born. A runtime joins them, too, before it joins the cgroup; its events
-//! until then are set-up.
+//! Two namespaces count: the mount namespace, since a process in it can change the container's
+//! files, and the pid namespace, which only children of the caller are in. A runtime also joins
+//! them before it joins the cgroup; its events until then are set-up.
 
 use aya_ebpf::{
     helpers::{
@@ -46,7 +46,7 @@ pub fn joined() -> Option<()> {
     }
     let mark = marks::own_mark();
     if mark.is_some_and(|mark| mark & ENTERED == 0) {
-        // A container's process stays the container's, whatever it joins.
+        // A container's process belongs to that container whatever it joins.
         return None;
     }
     let children: u64 = field(field(task, o::TASK_NSPROXY)?, o::NSPROXY_CHILDREN)?;

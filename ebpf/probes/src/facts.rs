@@ -1,4 +1,4 @@
-//! Facts about a file's inode, and the beginning of its name.
+//! Facts about a file's inode, and the first bytes of its name.
 
 use aya_ebpf::helpers::bpf_probe_read_kernel_buf;
 use hullwatch_abi::{
@@ -19,13 +19,13 @@ const SYSFS: u32 = 0x6265_6572;
 const CGROUP: u32 = 0x0027_e0eb;
 const CGROUP2: u32 = 0x6367_7270;
 
-/// Files of other file systems than the container's own that changed since then are reported, seconds
-/// since 1970; set by the loader.
+/// Seconds since 1970: files on volumes that changed later than this are reported; set by the
+/// loader.
 #[unsafe(no_mangle)]
 static FRESH_SINCE: i64 = 0;
 
-/// Whether a file's content may have come since the container started, by the file system it is
-/// on: the layer that the container writes, memory, or a volume where it changed lately.
+/// Whether a file's content may have been written since the container started, by its file system:
+/// the writable layer, memory, or a volume on which it changed recently.
 #[inline(always)]
 pub fn fresh(inode: u64) -> bool {
     maybe_fresh(inode).unwrap_or(false)
@@ -72,7 +72,7 @@ pub fn facts(inode: u64, sb: u64, dentry: u64, into: &mut FactsRecord) -> Option
         }
     }
     if into.magic == OVERLAY && !has(o::OVL_INODE) {
-        // Of which layer the file is this kernel does not tell: no guess that it is the image's.
+        // This kernel does not report the file's layer: do not assume that it is the image's.
         into.magic = 0;
     } else if into.magic == OVERLAY {
         let overlay = inode.wrapping_sub(at(o::OVL_INODE));

@@ -45,11 +45,11 @@ const EACCES: i64 = 13;
 const ETXTBSY: i64 = 26;
 const EROFS: i64 = 30;
 
-/// Operations that were reported. The program takes out what has repeats that nothing came after.
+/// Operations that were reported. User space removes entries whose repeats no later event reported.
 #[map]
 static FILE_SEEN: LruHashMap<Alike, Seen> = LruHashMap::with_max_entries(16384, 0);
 
-/// Packed [`Shape`] by system call number, 0 for no file call; set by the loader.
+/// Packed [`Shape`] by system call number, 0 if it is not a file call; set by the loader.
 #[unsafe(no_mangle)]
 static FILE_SHAPES: [u32; 512] = [0; 512];
 
@@ -94,9 +94,8 @@ fn alike(ino: u64, dev: u32, operation: u8) -> Option<u32> {
     if let Some(seen) = FILE_SEEN.get_ptr_mut(&key) {
         // SAFETY: a map value that lives as long as the program runs.
         let seen = unsafe { &mut *seen };
-        // Threads of a process do this at once on several CPUs. The target's core library has no
-        // atomic addition.
-        // SAFETY: eight aligned bytes of the map value.
+        // Threads of a process may run this on several CPUs at the same time. The target's core
+        // library has no atomic addition. SAFETY: eight aligned bytes of the map value.
         unsafe {
             core::arch::asm!(
                 "lock *(u64 *)({at} + 0) += {one}",
@@ -116,12 +115,12 @@ fn alike(ino: u64, dev: u32, operation: u8) -> Option<u32> {
         reported: now,
         since: 0,
     };
-    // Failure only means that the next alike one is reported as well.
+    // A failure only means that the next equal operation is reported as well.
     let _ = FILE_SEEN.insert(&key, &fresh, 0);
     Some(1)
 }
 
-/// What the arguments of a call mean; `None` for no file call.
+/// The meaning of a call's arguments; `None` if it is not a file call.
 #[inline(always)]
 pub fn shape_of(call: &Call) -> Option<Shape> {
     // SAFETY: reads a static; volatile because the loader writes it after compilation.
@@ -143,7 +142,7 @@ pub fn shape_of(call: &Call) -> Option<Shape> {
 #[inline(always)]
 pub fn exit(call: &Call) -> Option<(*mut Scratch, usize)> {
     let shape = shape_of(call)?;
-    // A program that started has its own record; one that is not there is how PATH is searched.
+    // A started program has its own record; a missing one is part of a PATH search.
     if shape.op == op::EXEC && !matches!(-call.ret, EPERM | ENOEXEC | EACCES | ETXTBSY) {
         return None;
     }
@@ -157,7 +156,7 @@ pub fn exit(call: &Call) -> Option<(*mut Scratch, usize)> {
     let mut flags = call.argument(shape.flags).unwrap_or(0);
     if shape.op == op::OPEN {
         if shape.mode == NONE && shape.flags != NONE {
-            // openat2: flags and mode stand in a structure.
+            // openat2: flags and mode are in a structure.
             // SAFETY: the helper checks the address.
             let how = unsafe { bpf_probe_read_user(flags as *const [u64; 2]) }.ok()?;
             flags = how[0];
@@ -200,13 +199,14 @@ pub fn exit(call: &Call) -> Option<(*mut Scratch, usize)> {
     if let Some(fd) = descriptor {
         return resolved(scratch, pointer, call.opened(fd)?);
     }
-    // Of the failures only refusals mean something: "exists" and "no such file" are how
-    // `mkdir -p` and `rm -f` work. Only an open that meant to write keeps "no such file".
+    // Of the failures only refusals are of interest: `mkdir -p` and `rm -f` cause "exists" and "no
+    // such file" in normal operation. Only an open for writing keeps "no such file".
     if call.ret < 0 && !refused(call.ret) && !(shape.op == op::OPEN && call.ret == -ENOENT) {
         return None;
     }
     if shape.op == op::OPEN {
-        // Refused. Plain reads of what is not there, or not for this user, are everyday noise.
+        // Refused. Failed plain reads, of missing or forbidden files, are frequent and not of
+        // interest.
         let meant = flags & O_ACCMODE != 0 || flags & (O_CREAT | O_TRUNC) != 0;
         if !meant && call.ret == -ENOENT {
             return None;
@@ -222,13 +222,13 @@ pub fn exit(call: &Call) -> Option<(*mut Scratch, usize)> {
     named(scratch, pointer, call, shape)
 }
 
-/// A result that shows an intent which was thwarted.
+/// A result that means the call was refused.
 #[inline(always)]
 pub fn refused(ret: i64) -> bool {
     matches!(-ret, EPERM | ENOEXEC | EACCES | ETXTBSY | EROFS)
 }
 
-/// What an open for writing does: one that empties the file is as good as a call that cuts it.
+/// The operation of an open for writing: O_TRUNC counts as a truncation.
 #[inline(always)]
 fn writes(flags: u64) -> u8 {
     if flags & O_TRUNC != 0 {
@@ -238,7 +238,7 @@ fn writes(flags: u64) -> u8 {
     }
 }
 
-/// Whether an interpreter may run what it reads here, and it is not the image's.
+/// Whether an interpreter may run the file that it reads, and the file is not the image's.
 #[inline(always)]
 fn is_code(inode: u64, dentry: u64) -> bool {
     fresh(inode) && interpreter::runs(dentry)
@@ -274,11 +274,11 @@ fn resolved(
     let inode: u64 = field(file, o::FILE_INODE)?;
     let kind = u32::from(field::<u16>(inode, o::INODE_MODE)?) & S_IFMT;
     if scratch.record.op == op::OPEN {
-        // What was asked for is of use only where nothing was opened.
+        // The requested path is used only if nothing was opened.
         scratch.record.mode = 0;
         let mode: u32 = field(file, o::FILE_MODE)?;
         let reads = mode & (FMODE_CREATED | FMODE_WRITE) == 0;
-        // Of the other kinds only devices of the host's memory have a name worth a look.
+        // Of the other kinds only memory devices of the host are of interest.
         let secret = (kind == S_IFCHR || reads && kind == S_IFREG) && maybe_secret(from);
         // Devices, pipes and sockets hold no content; block devices hold the host's disks.
         if kind != S_IFREG && kind != S_IFBLK && !secret {
@@ -298,8 +298,8 @@ fn resolved(
             return None;
         };
     }
-    // A library of the image, or one that is on a volume for long, is no news. Before the table of
-    // repeats, since each program maps some.
+    // Libraries of the image, or old ones on a volume, are not reported. Checked before the table
+    // of repeats, since each program maps some.
     if scratch.record.op == op::MAP_EXEC {
         let news = u64::from(is_news(inode));
         if forget(scratch, news) == 0 {
@@ -309,7 +309,8 @@ fn resolved(
     let sb: u64 = field(inode, o::INODE_SB)?;
     let ino: u64 = field(inode, o::INODE_INO)?;
     let dev: u32 = field(sb, o::SB_DEV)?;
-    // Each refusal and each created file is reported; the rest is counted within a second.
+    // Each refusal and each created file is reported; repeats of others within a second are
+    // counted.
     if scratch.record.errno == 0
         && matches!(
             scratch.record.op,
@@ -340,8 +341,8 @@ fn resolved(
     Some((pointer, end))
 }
 
-/// Writes the directory from which a string argument leads on, and the string. Returns the end,
-/// whether the directory is whole, and whether the string is.
+/// Writes the directory to which a string argument is relative, and the string. Returns the end,
+/// and whether directory and string are complete.
 #[inline(always)]
 fn name(
     scratch: &mut Scratch,
@@ -379,7 +380,7 @@ fn name(
     (base, end, known, all)
 }
 
-/// Only names are known: directory and string, once or twice.
+/// Writes the names if no file is known: directory and string, once or twice.
 #[inline(always)]
 pub fn named(
     scratch: &mut Scratch,
@@ -400,7 +401,7 @@ pub fn named(
         let mut base = end;
         let whole;
         if shape.op == op::SYMLINK {
-            // Its content, which is not resolved.
+            // The link's content, which is not resolved.
             (end, whole) = string(scratch, call, second, end);
         } else {
             let known;

@@ -10,32 +10,33 @@ use hullwatch_abi::{header::PID_NAMESPACE, offsets as o};
 
 use crate::kernel::{at, field, load, read, task};
 
-/// Cgroups of containers, and cgroups below them; pid namespaces of containers whose cgroup
-/// identifies nothing.
+/// Cgroups of containers, and cgroups below them; pid namespaces of containers that their cgroup
+/// does not identify.
 #[map]
 static CGROUPS: HashMap<u64, u8> = HashMap::with_max_entries(16384, 0);
 
-/// Processes that joined a container's cgroup from outside and did not exec there yet: the
-/// runtime's set-up.
+/// Processes that joined a container's cgroup from outside and have not executed a program there:
+/// the runtime's set-up.
 #[map]
 static JOINED: LruHashMap<u32, u8> = LruHashMap::with_max_entries(8192, 0);
 
-/// 1 while a pid namespace may be in [`CGROUPS`]; without one, no task's is looked up.
+/// 1 while a pid namespace may be in [`CGROUPS`]; else namespaces of tasks are not looked up.
 #[map]
 static BY_NAMESPACE: Array<u32> = Array::with_max_entries(1, 0);
 
-/// Pid namespaces that are no container's (sandboxes of browsers, of builds).
+/// Pid namespaces that belong to no container (sandboxes of browsers, of builds).
 #[map]
 static REFUSED: LruHashMap<u64, u8> = LruHashMap::with_max_entries(4096, 0);
 
-/// Namespaces looked at from a task's own outwards: a container's processes may make further ones.
+/// Maximum number of nested namespaces examined, from a task's own outwards: a container's
+/// processes may create further ones.
 const NESTED: u32 = 3;
 
-/// 1: the host's own processes are wanted as well.
+/// 1: processes of the host are recorded as well.
 #[unsafe(no_mangle)]
 static WATCH_HOST: u32 = 0;
 
-/// The program's own process, never reported.
+/// hullwatch's own process, never reported.
 #[unsafe(no_mangle)]
 static OWN_PID: u32 = 0;
 
@@ -49,7 +50,7 @@ pub fn host_mounts() -> u32 {
     load!(HOST_MOUNTS)
 }
 
-/// True for this program's own process.
+/// True for hullwatch's own process.
 #[inline(always)]
 pub fn is_own(tgid: u32) -> bool {
     tgid == load!(OWN_PID)
@@ -73,7 +74,7 @@ pub fn mounts(task: u64) -> Option<u32> {
     field(mount_namespace(task)?, o::MNT_NS_NUMBER)
 }
 
-/// True when events of this cgroup are wanted.
+/// True when events of this cgroup are recorded.
 #[inline(always)]
 pub fn wanted(cgroup: u64) -> bool {
     if member(cgroup) {
@@ -89,8 +90,8 @@ pub fn wanted(cgroup: u64) -> bool {
     host != 0 && (bpf_get_current_pid_tgid() >> 32) as u32 != own
 }
 
-/// What the current task belongs to by itself: its cgroup, or the pid namespace of its container if
-/// that was included by it.
+/// The current task's own scope: its cgroup, or the pid namespace of its container if that is what
+/// identifies the container.
 #[inline(always)]
 pub fn own_scope() -> u64 {
     // SAFETY: no arguments.
@@ -114,7 +115,7 @@ pub fn within(task: u64, cgroup: u64) -> u64 {
     cgroup
 }
 
-/// The pid namespace of a task, or the one that many around it; `None` for the host's.
+/// The pid namespace of a task, or the one that many levels outside of it; `None` for the host's.
 #[inline(always)]
 pub fn namespace(task: u64, out: u32) -> Option<u64> {
     let number: u64 = field(task, o::TASK_THREAD_PID)?;
@@ -130,8 +131,8 @@ pub fn namespace(task: u64, out: u32) -> Option<u64> {
 }
 
 /// A task of an unknown cgroup that runs in a pid namespace and with mounts of its own may be a
-/// container's: lets the namespace in, and returns it. User space finds out whose it is; it shuts
-/// the namespace out again where it is no container's, or lets the cgroup in instead.
+/// container's: includes the namespace, and returns it. User space identifies the container; it
+/// excludes the namespace again if it belongs to none, or includes the cgroup instead.
 #[inline(always)]
 pub fn admit_namespace(task: u64) -> Option<u64> {
     let key = namespace(task, 0)?;
@@ -146,8 +147,8 @@ pub fn admit_namespace(task: u64) -> Option<u64> {
     Some(key)
 }
 
-/// A process ended: with the first one of a pid namespace that ends, too, and its number is free
-/// for another. Returns that number.
+/// A process ended: if it was the first one of a pid namespace, that ends too, and its number may
+/// be reused. Returns that number.
 #[inline(always)]
 pub fn ended(task: u64) -> Option<u32> {
     let key = namespace(task, 0)?;
@@ -161,8 +162,8 @@ pub fn ended(task: u64) -> Option<u32> {
     Some(key as u32)
 }
 
-/// True when packets to sockets of this cgroup are wanted. A packet arrives in nobody's context,
-/// so there is no process to ask for.
+/// True when packets to sockets of this cgroup are recorded. A packet does not arrive in the
+/// context of a process, so none is checked.
 #[inline(always)]
 pub fn receives(cgroup: u64) -> bool {
     // SAFETY: reads a static; volatile because the loader writes it after compilation.
@@ -175,14 +176,14 @@ pub fn member(cgroup: u64) -> bool {
     CGROUPS.get_ptr(&cgroup).is_some()
 }
 
-/// Lets a cgroup in.
+/// Includes a cgroup.
 #[inline(always)]
 pub fn admit(cgroup: u64) {
-    // A full map is seen by the program, which counts cgroups as well.
+    // User space detects a full map, since it also counts cgroups.
     let _ = CGROUPS.insert(&cgroup, &1, 0);
 }
 
-/// Forgets a cgroup.
+/// Excludes a cgroup.
 #[inline(always)]
 pub fn dismiss(cgroup: u64) {
     let _ = CGROUPS.remove(&cgroup);
@@ -194,7 +195,7 @@ pub fn joined(tgid: u32) {
     let _ = JOINED.insert(&tgid, &1, 0);
 }
 
-/// True while the process has not done an exec of its own since it joined.
+/// True while the process has executed no program since it joined.
 #[inline(always)]
 pub fn runtime(tgid: u32) -> bool {
     JOINED.get_ptr(&tgid).is_some()

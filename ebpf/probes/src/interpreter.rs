@@ -1,4 +1,4 @@
-//! Interpreters: what they read may be what they run.
+//! Interpreters: files that they read may be code that they run.
 
 use aya_ebpf::helpers::{bpf_get_current_comm, bpf_probe_read_kernel};
 use hullwatch_abi::offsets as o;
@@ -9,14 +9,14 @@ use crate::{
     path_start::path_start,
 };
 
-/// What the current program is.
+/// The kind of the current program.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Interpreter {
-    /// No interpreter.
+    /// Not an interpreter.
     No,
     /// A shell, which runs files of any name.
     Shell,
-    /// An interpreter of another language, whose modules have names of known endings.
+    /// An interpreter of another language, whose modules have known file extensions.
     Language,
 }
 
@@ -25,7 +25,7 @@ const fn beginning(length: u32) -> u64 {
     (1 << (length * 8)) - 1
 }
 
-/// What an executable with this directory entry is.
+/// The kind of an executable with this directory entry.
 #[inline(always)]
 pub fn of(dentry: u64) -> Interpreter {
     let Some((name, length)) = name_key(dentry) else {
@@ -66,7 +66,7 @@ pub fn of(dentry: u64) -> Interpreter {
     Interpreter::No
 }
 
-/// What the current program is, by the file it was started from.
+/// The kind of the current program, by its executable.
 #[inline(always)]
 fn current() -> Option<Interpreter> {
     let mm: u64 = field(task(), o::TASK_MM)?;
@@ -90,7 +90,7 @@ pub fn runs(dentry: u64) -> bool {
     }
 }
 
-/// The entry has a name as modules have.
+/// Whether the entry has the name of a module.
 #[inline(always)]
 fn named_as_code(dentry: u64) -> Option<bool> {
     let length: u32 = field(dentry, o::DENTRY_LEN)?;

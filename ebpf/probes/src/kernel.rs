@@ -7,7 +7,7 @@ use hullwatch_abi::offsets as o;
 #[unsafe(no_mangle)]
 static FIELD_OFFSETS: [u32; o::COUNT] = [o::ABSENT; o::COUNT];
 
-/// When the machine started by the clock of the host, seconds since 1970; set by the loader.
+/// Boot time by the clock of the host, seconds since 1970; set by the loader.
 #[unsafe(no_mangle)]
 static BOOT_SECONDS: i64 = 0;
 
@@ -32,7 +32,7 @@ pub fn has(field: usize) -> bool {
     at(field) != u64::from(o::ABSENT)
 }
 
-/// A value `offset` bytes behind `base`.
+/// The value at `offset` bytes after `base`.
 #[inline(always)]
 pub fn read<T: Copy>(base: u64, offset: u64) -> Option<T> {
     // SAFETY: the helper checks the address and fails instead of faulting.
@@ -45,7 +45,7 @@ pub fn field<T: Copy>(base: u64, field: usize) -> Option<T> {
     read(base, at(field))
 }
 
-/// The present, seconds since 1970, by the clock of the host when the loader set it.
+/// The current time, seconds since 1970, by the host's clock when the loader set it.
 #[inline(always)]
 pub fn seconds_now() -> i64 {
     // SAFETY: no arguments.

@@ -2,7 +2,8 @@
 #![no_std]
 #![no_main]
 #![allow(unsafe_code)]
-// For what the target offers no other way to: an atomic addition, a mask that stays.
+// Needed for what the target does not offer otherwise: an atomic addition, a mask that the compiler
+// keeps.
 #![feature(asm_experimental_arch)]
 
 mod attribute;
@@ -19,6 +20,7 @@ mod facts;
 mod file;
 mod gate;
 mod interpreter;
+mod io_uring;
 mod kernel;
 mod marks;
 mod memory;
@@ -26,7 +28,6 @@ mod net;
 mod path;
 mod path_start;
 mod privilege;
-mod ring;
 mod scratch;
 mod secret;
 mod share;
@@ -35,7 +36,7 @@ mod socket_facts;
 mod syscall;
 mod task;
 
-/// Most helpers are for GPL-compatible programs only.
+/// The kernel allows most helpers only to GPL-compatible programs.
 #[unsafe(link_section = "license")]
 #[unsafe(no_mangle)]
 static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";

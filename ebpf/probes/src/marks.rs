@@ -28,12 +28,13 @@ pub const THREAD: u64 = 1 << 63;
 #[map]
 static MARKS: LruHashMap<u32, u64> = LruHashMap::with_max_entries(4096, 0);
 
-/// Processes of the host whose children are born into a container's pid namespace, and that container.
+/// Processes of the host whose children are created in a container's pid namespace, and that
+/// container.
 #[map]
 static PARENTS: LruHashMap<u32, u64> = LruHashMap::with_max_entries(1024, 0);
 
-/// Number of entries: of [`MARKS`], of those for threads, of [`PARENTS`]. At 0 nothing is looked up.
-/// Entries that the kernel evicted still count.
+/// Number of entries: of [`MARKS`], of those for threads, of [`PARENTS`]. At 0 nothing is looked
+/// up. Entries that the kernel evicted are still included.
 #[map]
 static MARKED: Array<u64> = Array::with_max_entries(3, 0);
 
@@ -44,9 +45,9 @@ const PARENTS_COUNT: u32 = 2;
 /// The container of a namespace.
 #[repr(C)]
 #[derive(Clone, Copy)]
-struct Home {
+struct NamespaceOwner {
     /// The container's cgroup or pid namespace.
-    place: u64,
+    container: u64,
     /// Distinguishes a mount namespace from later ones with its number ([`mounts_id`]);
     /// [`ANY_MOUNT_NAMESPACE`], or [`ANY_PID_NAMESPACE`].
     id: u64,
@@ -54,7 +55,7 @@ struct Home {
 
 /// Containers by the numbers of their mount and pid namespaces, which are unique across both kinds.
 #[map]
-static NAMESPACES: LruHashMap<u32, Home> = LruHashMap::with_max_entries(16384, 0);
+static NAMESPACES: LruHashMap<u32, NamespaceOwner> = LruHashMap::with_max_entries(16384, 0);
 
 #[inline(always)]
 fn count(of: u32) -> u64 {
@@ -134,7 +135,7 @@ pub fn is_entered() -> bool {
     any() && own_bits() & ENTERED != 0
 }
 
-/// What the current task belongs to: its cgroup, or the pid namespace of its container if that was
+/// The scope of the current task: its cgroup, or the pid namespace of its container if that was
 /// included by it; if it left its container's cgroup, or entered a container's namespaces without its
 /// cgroup, that container.
 #[inline(always)]
@@ -143,23 +144,24 @@ pub fn scope() -> u64 {
     if !any() || gate::member(scope) {
         return scope;
     }
-    home_or(scope)
+    container_or(scope)
 }
 
-/// Where the current task belongs by its mark, while that container lives; else `scope`.
+/// The container of the current task by its mark, while that container exists; else `scope`.
 ///
 /// Not inlined: otherwise the verifier of Linux 6.1 checks the rest of the calling program once for each
 /// of its branches.
 #[inline(never)]
-fn home_or(scope: u64) -> u64 {
-    let home = own_bits() & !(ENTERED | THREAD);
-    if home != 0 && gate::member(home) {
-        return home;
+fn container_or(scope: u64) -> u64 {
+    let container = own_bits() & !(ENTERED | THREAD);
+    if container != 0 && gate::member(container) {
+        return container;
     }
     scope
 }
 
-/// True when the task, of this process, entered from the host. Not inlined, as [`home_or`] is not.
+/// True when the task, of this process, entered from the host. Not inlined, for the reason given at
+/// [`container_or`].
 #[inline(never)]
 pub fn entered(tgid: u32, task: u64) -> bool {
     if !any() {
@@ -217,11 +219,12 @@ pub fn inherit(child: u64, from: u64) {
     }
 }
 
-/// Notes that the children of this process are born into that container. True if it was not noted yet.
+/// Notes that the children of this process are created in that container. True if it was not noted
+/// yet.
 #[inline(always)]
-pub fn children_inside(tgid: u32, place: u64) -> bool {
+pub fn children_inside(tgid: u32, container: u64) -> bool {
     let is_new = PARENTS
-        .insert(&tgid, &place, u64::from(BPF_NOEXIST))
+        .insert(&tgid, &container, u64::from(BPF_NOEXIST))
         .is_ok();
     if is_new {
         add(PARENTS_COUNT, 1);
@@ -229,7 +232,7 @@ pub fn children_inside(tgid: u32, place: u64) -> bool {
     is_new
 }
 
-/// Notes that they are born into no container.
+/// Notes that they are created in no container.
 #[inline(always)]
 pub fn no_children_inside(tgid: u32) {
     if count(PARENTS_COUNT) != 0 && PARENTS.remove(&tgid).is_ok() {
@@ -237,7 +240,7 @@ pub fn no_children_inside(tgid: u32) {
     }
 }
 
-/// The container that a child of the current task, a process of the host, was born into.
+/// The container in which a child of the current task, a process of the host, was created.
 #[inline(always)]
 pub fn born(child: u64) -> Option<u64> {
     if count(PARENTS_COUNT) == 0 {
@@ -245,9 +248,9 @@ pub fn born(child: u64) -> Option<u64> {
     }
     let parent = (bpf_get_current_pid_tgid() >> 32) as u32;
     PARENTS.get_ptr(&parent)?;
-    let home = inside(child)?;
-    mark(field(child, o::TASK_TGID)?, home | ENTERED);
-    Some(home)
+    let container = inside(child)?;
+    mark(field(child, o::TASK_TGID)?, container | ENTERED);
+    Some(container)
 }
 
 /// Removes the marks of a thread that ended, and of its process if it was the last one.
@@ -273,7 +276,7 @@ pub fn ended(task: u64) -> Option<()> {
 #[inline(always)]
 pub fn inside(task: u64) -> Option<u64> {
     match by_mounts(task) {
-        Some(place) => Some(place),
+        Some(container) => Some(container),
         None => by_pids(gate::namespace(task, 0)? as u32),
     }
 }
@@ -298,14 +301,14 @@ pub fn by_pids(number: u32) -> Option<u64> {
 #[inline(always)]
 fn by_number(number: u32, id: u64) -> Option<u64> {
     // SAFETY: a copy of a map value.
-    let home = unsafe { NAMESPACES.get(&number) }.copied()?;
-    let any_mounts = home.id == ANY_MOUNT_NAMESPACE && id != ANY_PID_NAMESPACE;
+    let owner = unsafe { NAMESPACES.get(&number) }.copied()?;
+    let any_mounts = owner.id == ANY_MOUNT_NAMESPACE && id != ANY_PID_NAMESPACE;
     // The kernel reuses the number of a namespace that ended, also for one of another kind.
-    let another = home.id != id && !any_mounts;
+    let another = owner.id != id && !any_mounts;
     // A container without a cgroup of its own is recognised by its pid namespace and needs no mark;
     // after its end the kernel reuses the numbers of its namespaces.
-    let by_cgroup = home.place & PID_NAMESPACE == 0;
-    (!another && by_cgroup && gate::member(home.place)).then_some(home.place)
+    let by_cgroup = owner.container & PID_NAMESPACE == 0;
+    (!another && by_cgroup && gate::member(owner.container)).then_some(owner.container)
 }
 
 /// The number of a mount namespace that the kernel does not reuse: `seq`, since 6.18 `ns.ns_id`.
@@ -317,7 +320,7 @@ fn mounts_id(namespace: u64) -> u64 {
     field(namespace, o::MNT_NS_ID).unwrap_or(ANY_MOUNT_NAMESPACE)
 }
 
-/// Forgets the pid namespace of this number, which ended.
+/// Removes the pid namespace of this number, which ended.
 #[inline(always)]
 pub fn forget_number(number: u32) {
     let _ = NAMESPACES.remove(&number);
@@ -356,7 +359,7 @@ fn look(task: u64, before: u32) -> Option<()> {
 /// Skips a namespace that the parent is in, too: it was noted at the parent's exec, or it is a runtime's,
 /// which may have one of its own.
 #[inline(always)]
-fn note_mounts(task: u64, parent: u64, place: u64) -> Option<()> {
+fn note_mounts(task: u64, parent: u64, container: u64) -> Option<()> {
     let namespace = gate::mount_namespace(task)?;
     if gate::mount_namespace(parent) == Some(namespace) {
         return None;
@@ -365,23 +368,23 @@ fn note_mounts(task: u64, parent: u64, place: u64) -> Option<()> {
     if number == gate::host_mounts() {
         return None;
     }
-    let home = Home {
-        place,
+    let owner = NamespaceOwner {
+        container,
         id: mounts_id(namespace),
     };
-    NAMESPACES.insert(&number, &home, 0).ok()
+    NAMESPACES.insert(&number, &owner, 0).ok()
 }
 
-/// The first container that is in a pid namespace made it: others join it.
+/// The first container in a pid namespace created it: others join it.
 #[inline(always)]
-fn note_pids(task: u64, parent: u64, place: u64) -> Option<()> {
+fn note_pids(task: u64, parent: u64, container: u64) -> Option<()> {
     let key = gate::namespace(task, 0)?;
     if gate::namespace(parent, 0) == Some(key) || by_pids(key as u32).is_some() {
         return None;
     }
-    let home = Home {
-        place,
+    let owner = NamespaceOwner {
+        container,
         id: ANY_PID_NAMESPACE,
     };
-    NAMESPACES.insert(&(key as u32), &home, 0).ok()
+    NAMESPACES.insert(&(key as u32), &owner, 0).ok()
 }

@@ -8,12 +8,12 @@ use hullwatch_abi::offsets as o;
 
 use crate::kernel::field;
 
-/// Areas that are looked at from the beginning of a range on.
+/// Maximum number of areas examined from the start of a range.
 const AREAS: u32 = 4;
 /// The area is shared with others.
 const SHARED: u64 = 8;
 
-/// A file that memory shows.
+/// A mapped file.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct MappedFile {
@@ -21,7 +21,7 @@ pub struct MappedFile {
     pub file: u64,
     /// Where the area ends.
     end: u64,
-    /// Writes go to the file, and others see them.
+    /// Shared: writes go to the file.
     pub shared: bool,
     reserved: [u8; 7],
 }
@@ -36,7 +36,7 @@ unsafe extern "C" fn area(_task: *mut c_void, area: *mut c_void, context: *mut c
     0
 }
 
-/// The first file behind this range of the current task's memory.
+/// The first file mapped in this range of the current task's memory.
 #[inline(always)]
 pub fn file_behind(start: u64, length: u64) -> Option<MappedFile> {
     let mut at = start;
@@ -48,7 +48,8 @@ pub fn file_behind(start: u64, length: u64) -> Option<MappedFile> {
             shared: false,
             reserved: [0; 7],
         };
-        // SAFETY: `area` has the signature the helper asks for; the structure outlives the call.
+        // SAFETY: `area` has the signature that the helper requires; the structure outlives the
+        // call.
         let outcome = unsafe {
             bpf_find_vma(
                 bpf_get_current_task_btf(),

@@ -1,10 +1,10 @@
 //! Sockets: connect, first datagram, accept, listen, and the end of TCP connections.
 //!
-//! Three places work together. The end of a system call ([`exit`]) knows process, descriptor and
-//! result. State changes of TCP sockets ([`state`]) come from the task that handles the packet, so
-//! the process that opened a socket is remembered by its address. Address hooks of the cgroup
-//! ([`crate::datagram::send`], [`crate::dns::asked`]) see datagrams and the peer as the process
-//! named it, before any translation.
+//! Three hooks work together. The end of a system call ([`exit`]) knows process, descriptor and
+//! result. State changes of TCP sockets ([`state`]) run in the task that handles the packet, so the
+//! process that opened a socket is stored by the socket's address. Address hooks of the cgroup
+//! ([`crate::datagram::send`], [`crate::dns::note_query`]) see datagrams and the peer address that the
+//! process passed, before any translation.
 
 use aya_ebpf::{
     EbpfContext as _,
@@ -26,8 +26,8 @@ use crate::{
     emit,
     kernel::field,
     socket_facts::{
-        Out, Scratch, TCP, UDP, Who, comm, cookie, describe, error_of, is_inet, local, now, remote,
-        sock_of, state_of, v4,
+        EventProcess, Out, Scratch, TCP, UDP, comm, cookie, describe, error_of, is_inet, local,
+        now, remote, sock_of, state_of, v4,
     },
 };
 
@@ -46,7 +46,7 @@ const ENETUNREACH: i64 = 101;
 const EISCONN: i64 = 106;
 const EALREADY: i64 = 114;
 const EINPROGRESS: i64 = 115;
-/// The kernel's own results that begin a call anew after a signal.
+/// Internal results of the kernel that restart a call after a signal.
 const RESTART: core::ops::RangeInclusive<i64> = 512..=516;
 
 /// The connect call returned before the outcome was known.
@@ -55,7 +55,7 @@ const PENDING: u32 = 1;
 const REPORTED: u32 = 2;
 /// The peer opened the connection.
 const INBOUND: u32 = 4;
-/// It was asked for through io_uring.
+/// It was requested through io_uring.
 const RING: u32 = 8;
 
 // One slot for each program: a state change may interrupt a system call's end.
@@ -78,20 +78,20 @@ struct Owner {
     comm: [u8; 16],
 }
 
-/// Owners of TCP sockets by the socket's address. An entry goes when the socket closes. Those that
-/// find no room are counted: their outcome and end will not be reported.
+/// Owners of TCP sockets by the socket's address. An entry is removed when the socket closes.
+/// Sockets that do not fit are counted: their outcome and end will not be reported.
 #[map]
 static NET_OWNERS: HashMap<u64, Owner> = HashMap::with_max_entries(65536, 0);
 
-/// Connections that found no room in [`NET_OWNERS`], by cgroup.
+/// Connections that did not fit in [`NET_OWNERS`], by cgroup.
 #[map]
 static NET_UNFOLLOWED: PerCpuHashMap<u64, u64> = PerCpuHashMap::with_max_entries(4096, 0);
 
-/// Operation by system call number, 0 for no socket call; set by the loader.
+/// Operation by system call number, 0 if it is not a socket call; set by the loader.
 #[unsafe(no_mangle)]
 static NET_CALLS: [u8; 512] = [0; 512];
 
-/// The operation of a call's number as the table has it.
+/// The operation of a call's number in the table.
 #[inline(always)]
 fn listed(nr: u32) -> u8 {
     // SAFETY: reads a static; volatile because the loader writes it after compilation.
@@ -100,8 +100,8 @@ fn listed(nr: u32) -> u8 {
     }
 }
 
-/// What a call may be reported as, by its number, arguments and result alone: most plain calls end
-/// here, before it costs anything to find out whose they are.
+/// The operation that a call may be reported as, by its number, arguments and result alone: most
+/// calls return here, before the cost of looking up their process.
 #[inline(always)]
 fn operation(call: &Call) -> Option<u8> {
     let operation = listed(call.nr);
@@ -112,7 +112,7 @@ fn operation(call: &Call) -> Option<u8> {
         op::LISTEN | op::BIND => call.ret == 0,
         // Raw sockets of the internet families, and packet sockets, granted or not.
         op::SOCKET => {
-            let (family, kind) = asked_for(call);
+            let (family, kind) = requested_kind(call);
             family == family::PACKET || is_inet(family) && kind == kind::RAW
         }
         _ => false,
@@ -120,21 +120,21 @@ fn operation(call: &Call) -> Option<u8> {
     reported.then_some(operation)
 }
 
-/// Family and type of the socket a call asks for. Flags stand above the type.
+/// Family and type of the requested socket. Flags are in the bits above the type.
 #[inline(always)]
-fn asked_for(call: &Call) -> (u16, u8) {
+fn requested_kind(call: &Call) -> (u16, u8) {
     (call.args[0] as u16, (call.args[1] & 15) as u8)
 }
 
-/// Handles the end of a socket call of the current process. `who` gives the process; it is asked
+/// Handles the end of a socket call of the current process. `process` returns the process; it is called
 /// only for calls that may be reported.
 #[inline(always)]
-pub fn exit(call: &Call, who: impl FnOnce() -> Option<Who>) -> Option<Out> {
+pub fn exit(call: &Call, process: impl FnOnce() -> Option<EventProcess>) -> Option<Out> {
     operation(call)?;
-    let who = who()?;
-    // Looked up anew: the verifier of 6.1 forgets, on the way through the calls of functions
-    // above and below, that what it knows of a register decided a branch. It took the branch of
-    // listen and bind for dead and removed it.
+    let process = process()?;
+    // Looked up again: the verifier of 6.1 loses, across the function calls above and below, that
+    // its knowledge of a register decided a branch. It considered the branch of listen and bind
+    // dead and removed it.
     let operation = listed(call.nr);
     let scratch = NET_EXIT_SCRATCH.get_ptr_mut(0)?;
     // SAFETY: the slot is this CPU's and this program's alone; tracing programs do not nest here.
@@ -143,8 +143,8 @@ pub fn exit(call: &Call, who: impl FnOnce() -> Option<Who>) -> Option<Out> {
     slot.record.op = operation;
     slot.record.fd = -1;
     let name = match operation {
-        op::CONNECT => connect(slot, call, who)?,
-        op::ACCEPT => accept(&mut slot.record, call, who)?,
+        op::CONNECT => connect(slot, call, process)?,
+        op::ACCEPT => accept(&mut slot.record, call, process)?,
         op::LISTEN => listen(&mut slot.record, call)?,
         op::BIND => bind(&mut slot.record, call)?,
         op::SOCKET => socket(&mut slot.record, call),
@@ -154,10 +154,14 @@ pub fn exit(call: &Call, who: impl FnOnce() -> Option<Who>) -> Option<Out> {
     if call.ring {
         slot.record.flags |= flag::RING;
     }
-    Some(Out { scratch, name, who })
+    Some(Out {
+        scratch,
+        name,
+        process,
+    })
 }
 
-/// The peer as the process named it. Returns the length of a Unix name.
+/// The peer address that the process passed. Returns the length of a Unix name.
 #[inline(always)]
 fn named_peer(slot: &mut Scratch, address: u64, len: u64) -> Option<usize> {
     // SAFETY: the helper checks the address.
@@ -183,7 +187,7 @@ fn named_peer(slot: &mut Scratch, address: u64, len: u64) -> Option<usize> {
         record.name_len = len as u16;
         return Some(len);
     }
-    // A connect without an address (AF_UNSPEC) takes a datagram socket's peer away.
+    // A connect without an address (AF_UNSPEC) removes the peer of a datagram socket.
     if !is_inet(named) {
         return None;
     }
@@ -202,7 +206,7 @@ fn named_peer(slot: &mut Scratch, address: u64, len: u64) -> Option<usize> {
 }
 
 #[inline(always)]
-fn connect(slot: &mut Scratch, call: &Call, who: Who) -> Option<usize> {
+fn connect(slot: &mut Scratch, call: &Call, process: EventProcess) -> Option<usize> {
     let failed = -call.ret;
     let fd = call.args[0] as i32;
     let sk = sock_of(call, fd)?;
@@ -218,7 +222,7 @@ fn connect(slot: &mut Scratch, call: &Call, who: Who) -> Option<usize> {
     if own_family == family::UNIX {
         return Some(name);
     }
-    // The socket's state already reported a request that got as far as sending.
+    // A request that got as far as sending was already reported by the socket's state change.
     let before = matches!(failed, 0 | EPERM | EACCES | EADDRNOTAVAIL | ENETUNREACH);
     if call.ring && record.protocol == TCP && !before {
         return None;
@@ -242,8 +246,8 @@ fn connect(slot: &mut Scratch, call: &Call, who: Who) -> Option<usize> {
                 owner.flags |= PENDING;
             }
         } else if call.ret == 0 {
-            // If it got no entry at its beginning, that was counted.
-            let _ = NET_OWNERS.insert(&sk, &owner(who, fd, REPORTED, record.cookie), 0);
+            // If it got no entry when it began, that was counted.
+            let _ = NET_OWNERS.insert(&sk, &owner(process, fd, REPORTED, record.cookie), 0);
         }
         if restarts {
             return None;
@@ -251,7 +255,7 @@ fn connect(slot: &mut Scratch, call: &Call, who: Who) -> Option<usize> {
         if failed == EINPROGRESS {
             match state_of(sk) {
                 SYN_SENT => {}
-                // The answer was there before the call returned, as over loopback.
+                // The answer arrived before the call returned, as over loopback.
                 CLOSE => record.errno = error_of(sk),
                 _ => {
                     record.errno = 0;
@@ -264,7 +268,7 @@ fn connect(slot: &mut Scratch, call: &Call, who: Who) -> Option<usize> {
         }
     }
     if call.ret == 0 || failed == EINPROGRESS {
-        // The socket knows better than the process's memory, which may have changed since.
+        // The socket is more reliable than the process's memory, which may have changed since.
         let named_family = record.family;
         record.family = own_family;
         if remote(record, sk).is_none() {
@@ -278,20 +282,20 @@ fn connect(slot: &mut Scratch, call: &Call, who: Who) -> Option<usize> {
 
 /// The owner of an established connection.
 #[inline(always)]
-fn owner(who: Who, fd: i32, flags: u32, cookie: u64) -> Owner {
+fn owner(process: EventProcess, fd: i32, flags: u32, cookie: u64) -> Owner {
     Owner {
-        cgroup: who.cgroup,
+        cgroup: process.cgroup,
         cookie,
         since: now(),
-        pid: who.pid,
-        nspid: who.nspid,
+        pid: process.pid,
+        nspid: process.nspid,
         fd,
         flags,
         comm: comm(),
     }
 }
 
-/// Keeps an owner until its socket closes.
+/// Stores an owner until its socket closes.
 #[inline(always)]
 fn follow(sk: u64, owner: &Owner) {
     if NET_OWNERS.insert(&sk, owner, 0).is_err() {
@@ -300,7 +304,7 @@ fn follow(sk: u64, owner: &Owner) {
 }
 
 #[inline(always)]
-fn accept(record: &mut NetRecord, call: &Call, who: Who) -> Option<usize> {
+fn accept(record: &mut NetRecord, call: &Call, process: EventProcess) -> Option<usize> {
     let fd = call.ret as i32;
     let sk = sock_of(call, fd)?;
     describe(record, sk)?;
@@ -313,7 +317,7 @@ fn accept(record: &mut NetRecord, call: &Call, who: Who) -> Option<usize> {
     record.flags |= flag::INBOUND;
     if record.protocol == TCP && state_of(sk) != CLOSE {
         record.cookie = cookie(sk, now());
-        follow(sk, &owner(who, fd, INBOUND | REPORTED, record.cookie));
+        follow(sk, &owner(process, fd, INBOUND | REPORTED, record.cookie));
         // It may have closed in between, and nothing would ever remove it.
         if state_of(sk) == CLOSE {
             let _ = NET_OWNERS.remove(&sk);
@@ -334,13 +338,13 @@ fn listen(record: &mut NetRecord, call: &Call) -> Option<usize> {
     Some(0)
 }
 
-/// A datagram socket with a port of its own choice receives from anyone: it listens.
+/// A datagram socket bound to a specific port receives from anyone: it listens.
 #[inline(always)]
 fn bind(record: &mut NetRecord, call: &Call) -> Option<usize> {
     // Port 0 leaves the choice to the kernel, as resolvers do.
     // SAFETY: the helper checks the address.
     let port = unsafe { bpf_probe_read_user((call.args[1] + 2) as *const u16) };
-    // The address of a request is gone at its end.
+    // The address of a request is freed when it ends.
     if !call.ring && port.ok()? == 0 {
         return None;
     }
@@ -355,10 +359,10 @@ fn bind(record: &mut NetRecord, call: &Call) -> Option<usize> {
     Some(0)
 }
 
-/// A socket that makes packets by itself, granted or not.
+/// A request for a socket that sends raw packets, granted or not.
 #[inline(always)]
 fn socket(record: &mut NetRecord, call: &Call) -> usize {
-    (record.family, record.kind) = asked_for(call);
+    (record.family, record.kind) = requested_kind(call);
     record.protocol = call.args[2] as u16;
     record.tx_bytes = call.args[0];
     record.rx_bytes = call.args[1];
@@ -372,11 +376,14 @@ fn socket(record: &mut NetRecord, call: &Call) -> usize {
     0
 }
 
-/// Handles a state change of a TCP socket. `who` gives the current process when its container is
-/// watched; it is asked only where the current process is the one that connects.
+/// Handles a state change of a TCP socket. `process` returns the current process if its container is
+/// watched; it is called only where the current process is the one that connects.
 #[inline(always)]
-pub fn state(context: &BtfTracePointContext, who: impl FnOnce() -> Option<Who>) -> Option<Out> {
-    // An integer can be loaded, which costs nothing; most changes are of no interest.
+pub fn state(
+    context: &BtfTracePointContext,
+    process: impl FnOnce() -> Option<EventProcess>,
+) -> Option<Out> {
+    // An integer can be loaded directly, which is cheap; most changes are of no interest.
     let new: i32 = context.arg(2);
     if !matches!(new, SYN_SENT | ESTABLISHED | CLOSE) {
         return None;
@@ -390,19 +397,19 @@ pub fn state(context: &BtfTracePointContext, who: impl FnOnce() -> Option<Who>) 
             if field::<u16>(sk, o::SK_PROTOCOL)? != TCP {
                 return None;
             }
-            let who = who()?;
-            // A send with fast open and a request in a ring connect as well: nobody but the state
+            let process = process()?;
+            // A send with fast open and an io_uring request connect as well: only the state change
             // reports their outcome.
             let owner = Owner {
-                cgroup: who.cgroup,
+                cgroup: process.cgroup,
                 cookie: cookie(sk, now()),
                 since: 0,
-                pid: who.pid,
-                nspid: who.nspid,
+                pid: process.pid,
+                nspid: process.nspid,
                 fd: -1,
                 flags: match call::under_way() {
                     number if listed(number) == op::CONNECT => 0,
-                    // A worker of the kernel is in no call.
+                    // A kernel worker is not in a system call.
                     uring::ENTER | 0 => PENDING | RING,
                     _ => PENDING,
                 },
@@ -420,7 +427,7 @@ pub fn state(context: &BtfTracePointContext, who: impl FnOnce() -> Option<Who>) 
             }
             owner.since = now();
             if owner.flags & (PENDING | REPORTED) != PENDING {
-                // The call itself will tell.
+                // The end of the call reports it.
                 return None;
             }
             owner.flags |= REPORTED;
@@ -442,7 +449,7 @@ pub fn state(context: &BtfTracePointContext, who: impl FnOnce() -> Option<Who>) 
             record.lasted_ns = now().saturating_sub(owner.since);
             record.tx_bytes = field(sk, o::TCP_ACKED)?;
             record.rx_bytes = field(sk, o::TCP_RECEIVED)?;
-            // The kernel counts the opening and closing marks, which carry no data.
+            // The kernel counts SYN and FIN, which carry no data.
             let opened = u64::from(owner.flags & INBOUND == 0);
             let finished = u64::from(matches!(old, FIN_WAIT2 | CLOSING | LAST_ACK));
             let peer_finished = u64::from(peer_finished(sk));
@@ -454,14 +461,14 @@ pub fn state(context: &BtfTracePointContext, who: impl FnOnce() -> Option<Who>) 
     }
 }
 
-/// Whether the peer's closing mark was received. Only then the kernel sets `SOCK_DONE`.
+/// Whether the peer's FIN was received. Only then the kernel sets `SOCK_DONE`.
 #[inline(always)]
 fn peer_finished(sk: u64) -> bool {
     const SOCK_DONE: u64 = 1 << 1;
     field::<u64>(sk, o::SK_FLAGS).unwrap_or(0) & SOCK_DONE != 0
 }
 
-/// A record about a socket in the name of its owner.
+/// A record about a socket, attributed to its owner.
 #[inline(always)]
 fn tell(sk: u64, owner: Owner, operation: u8, errno: u16) -> Option<Out> {
     let scratch = NET_STATE_SCRATCH.get_ptr_mut(0)?;
@@ -485,7 +492,7 @@ fn tell(sk: u64, owner: Owner, operation: u8, errno: u16) -> Option<Out> {
     Some(Out {
         scratch,
         name: 0,
-        who: Who {
+        process: EventProcess {
             cgroup: owner.cgroup,
             pid: owner.pid,
             nspid: owner.nspid,

@@ -14,7 +14,7 @@ use crate::{
 
 /// Longest component, bytes, with its NUL.
 const COMPONENT: usize = 256;
-/// Directories and mounts that a walk climbs at most. The room for text ends before.
+/// Maximum number of directories and mounts in a walk. The space for text ends earlier.
 const DEPTH: u32 = 2100;
 
 unsafe extern "C" fn step(_index: u32, _context: *mut c_void) -> i64 {
@@ -46,7 +46,7 @@ unsafe extern "C" fn step(_index: u32, _context: *mut c_void) -> i64 {
                 };
                 return 0;
             }
-            // The top of the mount tree, or of a mount in no tree.
+            // The top of the mount tree, or of a detached mount.
             walk.whole = 1;
             return 1;
         }
@@ -72,7 +72,7 @@ unsafe extern "C" fn step(_index: u32, _context: *mut c_void) -> i64 {
         Err(_) => return 1,
     }
     if parent == dentry {
-        // An entry in no tree, as of an anonymous memory file: its name is all there is.
+        // An entry outside of any tree, as of an anonymous memory file: only its name exists.
         walk.whole = 1;
         return 1;
     }
@@ -91,7 +91,7 @@ fn climb(scratch: *mut Scratch, from: PathStart, pos: usize, inside: u64) -> (us
     };
     // SAFETY: the slot is this CPU's; volatile because `step` reads it through the map.
     unsafe { core::ptr::write_volatile(&raw mut (*scratch).walk, walk) };
-    // SAFETY: `step` has the signature bpf_loop asks for and uses no context.
+    // SAFETY: `step` has the signature that bpf_loop requires and uses no context.
     unsafe { bpf_loop(DEPTH, step as *mut c_void, core::ptr::null_mut(), 0) };
     // SAFETY: as above.
     let done = unsafe { core::ptr::read_volatile(&raw const (*scratch).walk) };
@@ -101,14 +101,14 @@ fn climb(scratch: *mut Scratch, from: PathStart, pos: usize, inside: u64) -> (us
 /// Writes the components from `from` up to the top of the mount tree, leaf first, at `pos`.
 /// Returns the end, and whether the top was reached.
 ///
-/// The top is that of the mount namespace, not the task's root directory: after a `chroot` the
-/// path still says where in the container the file is.
+/// The top is that of the mount namespace, not the task's root directory: after a `chroot` the path
+/// still shows where in the container the file is.
 #[inline(always)]
 pub fn walk(scratch: *mut Scratch, from: PathStart, pos: usize) -> (usize, bool) {
     climb(scratch, from, pos, 0)
 }
 
-/// The same up to the root of the file's own file system, whatever name it is mounted under.
+/// The same up to the root of the file's own file system, wherever it is mounted.
 #[inline(always)]
 pub fn walk_inside(scratch: *mut Scratch, from: PathStart, pos: usize) -> (usize, bool) {
     climb(scratch, from, pos, 1)

@@ -1,10 +1,10 @@
-//! Where a path begins: the working directory, a descriptor, the root.
+//! The starting point of a path: the working directory, a descriptor, the root.
 
 use hullwatch_abi::offsets as o;
 
 use crate::kernel::{at, field, file_of, task};
 
-/// The working directory, as the `…at` calls name it.
+/// AT_FDCWD: the working directory in the `…at` calls.
 pub const AT_FDCWD: i32 = -100;
 
 /// A mount and a directory entry in it.
@@ -17,7 +17,7 @@ pub struct PathStart {
 }
 
 impl PathStart {
-    /// Where the file is mounted, when it is a mount's own root: a single file, as a rule.
+    /// The mount point, if the file is the root of a mount: usually a single mounted file.
     #[inline(always)]
     pub fn mounted_at(self) -> Option<u64> {
         if field::<u64>(self.mnt, o::MNT_ROOT)? != self.dentry {

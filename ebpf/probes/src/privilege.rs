@@ -12,13 +12,13 @@ use hullwatch_abi::privilege::{PrivilegeRecord, TEXT_MAX, flag, id};
 
 use crate::call::Call;
 
-/// Room for the dispatcher's own header in front of the record.
+/// Space for the dispatcher's header before the record.
 pub const HEADROOM: usize = 64;
 const TEXTS: usize = 1024;
-/// Alike calls of a process are reported once in this time.
+/// Equal calls of a process are reported once in this time.
 const WINDOW_NS: u64 = 1_000_000_000;
 
-/// Flags of clone that make a namespace; 0x80 belongs to the exit signal there.
+/// Flags of clone that create a namespace; 0x80 is part of the exit signal there.
 const NEW_NAMESPACE: u64 = 0x7e02_0000;
 const UNSHARE_NAMESPACE: u64 = NEW_NAMESPACE | 0x80;
 const ADDR_NO_RANDOMIZE: u64 = 0x4_0000;
@@ -55,7 +55,7 @@ static PRIVILEGE_SEEN: LruHashMap<Alike, u64> = LruHashMap::with_max_entries(409
 #[map]
 static PRIVILEGE_IDS: LruHashMap<u32, u64> = LruHashMap::with_max_entries(8192, 0);
 
-/// Place in the table of calls plus one by system call number, 0 for none; set by the loader.
+/// Index in the table of calls plus one, by system call number; 0 for none; set by the loader.
 #[unsafe(no_mangle)]
 static PRIVILEGE_CALLS: [u8; 512] = [0; 512];
 
@@ -74,19 +74,19 @@ fn string(scratch: &mut Scratch, from: u64, pos: usize) -> (usize, bool) {
     }
 }
 
-/// Whether this call says something at all.
+/// Whether this call is of interest.
 #[inline(always)]
 fn telling(scratch: &PrivilegeRecord, refused: bool) -> bool {
     let args = &scratch.args;
     match scratch.call {
         id::CLONE | id::CLONE3 => args[0] & NEW_NAMESPACE != 0,
-        // unshare(CLONE_FS) and alike change nothing outside the process.
+        // unshare(CLONE_FS) and the like change nothing outside the process.
         id::UNSHARE => args[0] & UNSHARE_NAMESPACE != 0,
         id::PERSONALITY => args[0] != 0xffff_ffff && args[0] & ADDR_NO_RANDOMIZE != 0,
-        // Announcing oneself, attaching and writing; a debugger's thousands of reads and steps
-        // follow from an attach that was reported.
+        // PTRACE_TRACEME, attaching and writing; a debugger's thousands of reads and steps follow
+        // an attach that was reported.
         id::PTRACE => matches!(args[0], 0 | 4..=6 | 13 | 16 | 0x4205 | 0x4206),
-        // Operations that only look: size of the log, get id, describe, read.
+        // Read-only operations: size of the log, get id, describe, read.
         id::SYSLOG => !matches!(args[0], 9 | 10),
         id::SETUID..=id::SETGROUPS => {
             if refused {
@@ -97,7 +97,7 @@ fn telling(scratch: &PrivilegeRecord, refused: bool) -> bool {
             // SAFETY: a copy of a map value.
             let same = unsafe { PRIVILEGE_IDS.get(&tgid) }.copied() == Some(now);
             if !same {
-                // On failure the next one is reported as well.
+                // After a failure the next call is reported as well.
                 let _ = PRIVILEGE_IDS.insert(&tgid, &now, 0);
             }
             !same
@@ -106,7 +106,7 @@ fn telling(scratch: &PrivilegeRecord, refused: bool) -> bool {
     }
 }
 
-/// True when an alike call of this process was just reported.
+/// True when an equal call of this process was just reported.
 #[inline(always)]
 fn repeated(record: &PrivilegeRecord) -> bool {
     let key = Alike {
@@ -141,7 +141,7 @@ pub fn left(to: u64) -> Option<*mut Scratch> {
     event(id::LEAVE_CGROUP, to)
 }
 
-/// A record that is about no call.
+/// A record that is not about a system call.
 #[inline(always)]
 fn event(what: u8, argument: u64) -> Option<*mut Scratch> {
     let pointer = PRIVILEGE_SCRATCH.get_ptr_mut(0)?;
@@ -154,7 +154,7 @@ fn event(what: u8, argument: u64) -> Option<*mut Scratch> {
     Some(pointer)
 }
 
-/// Fills in the caller.
+/// Fills in the fields of the caller.
 #[inline(always)]
 fn finish(record: &mut PrivilegeRecord) {
     let ids = bpf_get_current_uid_gid();
@@ -198,7 +198,7 @@ pub fn exit(call: &Call, runtime: bool) -> Option<(*mut Scratch, usize)> {
     if !telling(&scratch.record, refused) {
         return None;
     }
-    // Pointers differ for equal calls: texts are reported each time.
+    // Pointers differ between equal calls, so calls with strings are reported each time.
     let (first, second, third) = match scratch.record.call {
         id::MOUNT => (call.args[0], call.args[1], call.args[2]),
         id::PIVOT_ROOT | id::ADD_KEY | id::REQUEST_KEY => (call.args[0], call.args[1], 0),

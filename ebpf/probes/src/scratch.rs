@@ -5,32 +5,32 @@ use hullwatch_abi::file::FileRecord;
 
 use crate::path_start::PathStart;
 
-/// Room for the dispatcher's own header in front of the record.
+/// Space for the dispatcher's header before the record.
 pub const HEADROOM: usize = 64;
-/// Room for four texts of up to 4 KiB, and for one more behind the largest masked position.
+/// Space for four texts of up to 4 KiB, and for one more after the largest masked position.
 const TEXT: usize = 20_480;
 
-/// A walk from a directory entry up to the top.
+/// State of a walk from a directory entry up to the top.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct Walk {
     /// Where it is.
     pub here: PathStart,
-    /// Where in the text the next component goes.
+    /// Position in the text of the next component.
     pub pos: u64,
-    /// No component begins behind this.
+    /// Components begin before this position.
     pub limit: u64,
-    /// 1: it reached the top.
+    /// 1: the walk reached the top.
     pub whole: u64,
-    /// 1: the walk ends at the root of the file system, whatever that is mounted on.
+    /// 1: the walk ends at the root of the file system, wherever that is mounted.
     pub inside: u64,
 }
 
 /// A record under construction. Leading bytes are the dispatcher's.
 #[repr(C)]
 pub struct Scratch {
-    /// The walk under way. It is in memory the verifier does not track, so that it looks at
-    /// one round of the loop once instead of once per possible length.
+    /// The walk under way. It is in memory that the verifier does not track, so that it checks one
+    /// iteration of the loop once instead of once per possible length.
     pub walk: Walk,
     /// For the dispatcher's header.
     pub head: [u8; HEADROOM],
@@ -50,8 +50,8 @@ pub fn scratch() -> Option<*mut Scratch> {
     FILE_SCRATCH.get_ptr_mut(0)
 }
 
-/// The same value, of which the verifier knows nothing any more. What was found out by many ways
-/// goes on as one: older verifiers look at all that follows once for each way otherwise.
+/// The same value, but unknown to the verifier. This joins the paths that lead here: older
+/// verifiers otherwise check the rest once for each path.
 #[inline(always)]
 pub fn forget(scratch: &mut Scratch, value: u64) -> u64 {
     // SAFETY: the scratch is this CPU's and this program's alone, and no walk is under way.

@@ -16,8 +16,8 @@ use crate::{
 #[unsafe(no_mangle)]
 static SECRET_NAMES: SecretNames = SecretNames::NONE;
 
-/// Whether a read of this file may be of interest, by the beginning of its last two names alone;
-/// the program confirms by the whole path. A mounted file has two such names.
+/// Whether a read of this file may be of interest, by the first bytes of its last two names alone;
+/// user space confirms it by the whole path. A mounted file has two such names.
 #[inline(always)]
 pub fn maybe_secret(file: PathStart) -> bool {
     named(file.dentry) || file.mounted_at().is_some_and(named)
@@ -34,7 +34,7 @@ struct SecretLookup {
     found: u64,
 }
 
-/// Compares with one pattern. A callback, so that the verifier looks at one round only.
+/// Compares with one pattern. A callback, so that the verifier checks one iteration only.
 unsafe extern "C" fn compare(index: u32, names: *mut c_void) -> i64 {
     // SAFETY: the caller's own structure, which outlives the loop.
     let names = unsafe { &mut *names.cast::<SecretLookup>() };
@@ -67,7 +67,7 @@ fn named(dentry: u64) -> bool {
     let candidates = load!(SECRET_NAMES.by_leaf[(leaf & 255) as usize])
         & load!(SECRET_NAMES.by_parent[(parent & 255) as usize])
         & load!(SECRET_NAMES.by_length[slot & (LENGTHS - 1)]);
-    // Most files end here.
+    // Most files are rejected here.
     if candidates == 0 {
         return false;
     }
@@ -79,7 +79,7 @@ fn named(dentry: u64) -> bool {
         parent_length,
         found: 0,
     };
-    // SAFETY: `compare` has the signature bpf_loop asks for; the structure outlives the loop.
+    // SAFETY: `compare` has the signature that bpf_loop requires; the structure outlives the loop.
     unsafe {
         bpf_loop(
             NAMES_MAX as u32,

@@ -1,8 +1,9 @@
-//! Shares the ring buffer among containers: while it fills up, the container that has most in it gets no more.
+//! Shares the ring buffer among containers: while it fills up, the container with most records gets
+//! no more space.
 //!
 //! The rule is that of dynamic thresholds in switches with shared memory (Choudhury and Hahne,
-//! 1998): nobody may hold more than a factor times the room that is free. A single noisy container
-//! thus leaves room for others, without a fixed share for each.
+//! 1998): no producer may use more than a factor times the free space. So a single noisy container
+//! leaves space for others, without a fixed share for each.
 
 use aya_ebpf::{
     bindings::{BPF_RB_AVAIL_DATA, BPF_RB_CONS_POS},
@@ -11,9 +12,10 @@ use aya_ebpf::{
 };
 use hullwatch_abi::header::kind;
 
-/// While at most this part of the buffer waits (as a power of one half), everybody gets room.
+/// While at most this part of the buffer is used (as a power of one half), every record is
+/// accepted.
 const RELAXED: u64 = 3;
-/// Counts begin anew each time the reader took this many bytes (as a power of two).
+/// Counts restart each time the reader has consumed this many bytes (as a power of two).
 const ROUND: u64 = 20;
 
 /// Bytes that a producer sent in one round.
@@ -24,19 +26,19 @@ struct Sent {
     bytes: u32,
 }
 
-/// By producer: a cgroup or a process in it, and the sort of record. The kernel removes the entry
-/// that was not used for longest, which then counts anew.
+/// By producer: a cgroup or a process in it, and the sort of record. The kernel evicts the least
+/// recently used entry, whose count then restarts.
 #[map]
 static SHARES: LruHashMap<u64, Sent> = LruHashMap::with_max_entries(16384, 0);
 
-/// Sorts of records, in bits of a producer's number that no id of a cgroup or process reaches.
+/// Sorts of records, in bits of a producer's number that no cgroup or process id uses.
 const FORKS: u64 = 0;
 const CHANGES: u64 = 1 << 62;
 const CHANGES_OF_PROCESS: u64 = 2 << 62;
 const PROGRAMS: u64 = 3 << 62;
 
-/// True when a record of `bytes` bytes has room in a ring of `size` bytes. `pid` is the process that
-/// it is about. The helper that asks the ring exists since Linux 5.8.
+/// True when a record of `bytes` bytes may be written to a ring of `size` bytes. `pid` is the
+/// process that it is about. The helper that queries the ring exists since Linux 5.8.
 #[inline(always)]
 pub fn has_room(ring: &RingBuf, size: u64, kind: u16, cgroup: u64, pid: u32, bytes: u64) -> bool {
     let waiting = ring.query(BPF_RB_AVAIL_DATA.into());
@@ -46,16 +48,16 @@ pub fn has_room(ring: &RingBuf, size: u64, kind: u16, cgroup: u64, pid: u32, byt
     let free = size.saturating_sub(waiting);
     let round = (ring.query(BPF_RB_CONS_POS.into()) >> ROUND) as u32;
     match kind {
-        // They are rare, and what happens in a container depends on them.
+        // They are rare, and needed to understand everything else in a container.
         kind::CGROUP_BORN | kind::CGROUP_GONE => true,
-        // Each is about another process, so the container counts as a whole.
+        // Each is about another process, so they are counted by container.
         kind::FORK | kind::EXIT => within(FORKS | cgroup, round, bytes, free >> 2),
         kind::FILE | kind::NET | kind::DNS => {
             let process = CHANGES_OF_PROCESS | (cgroup ^ u64::from(pid) << 32);
             within(process, round, bytes, free >> 3)
                 && within(CHANGES | cgroup, round, bytes, free >> 1)
         }
-        // Programs run, privileged calls, capabilities.
+        // Execs, privileged calls, capabilities.
         _ => within(PROGRAMS | cgroup, round, bytes, free),
     }
 }
@@ -71,7 +73,8 @@ fn within(producer: u64, round: u32, bytes: u64, limit: u64) -> bool {
         let _ = SHARES.insert(&producer, &first, 0);
         return true;
     };
-    // SAFETY: a value of the map; another CPU may change it meanwhile, which only blurs the count.
+    // SAFETY: a value of the map; another CPU may change it meanwhile, which only makes the count
+    // inexact.
     let sent = unsafe { &mut *sent };
     if sent.round != round {
         sent.round = round;

@@ -1,4 +1,5 @@
-//! The programs that watch sockets and packets: whose it is, then [`net`] and [`dns`], then off.
+//! The programs that watch sockets and packets: check the container, decode by [`net`] and [`dns`],
+//! send.
 
 use aya_ebpf::{
     helpers::bpf_ktime_get_boot_ns,
@@ -13,40 +14,40 @@ use hullwatch_abi::{
 
 use crate::{
     call, datagram, dns, emit, gate, marks, net,
-    socket_facts::{self, Who},
+    socket_facts::{self, EventProcess},
 };
 
-/// What every hook of a cgroup answers: nothing is ever held up.
+/// The result of every cgroup hook: everything is allowed.
 const PASS: i32 = 1;
 
-/// The current process, when its events are wanted.
+/// The current process, if its events are recorded.
 #[inline(always)]
-pub fn who() -> Option<Who> {
+pub fn watched_process() -> Option<EventProcess> {
     let cgroup = marks::scope();
     if !gate::wanted(cgroup) {
         return None;
     }
     let header = emit::current(kind::NET, 0);
     if header.flags & RUNTIME != 0 {
-        // The runtime's talk with its own parts is not the container's.
+        // Connections of the runtime's set-up are not the container's.
         return None;
     }
-    Some(Who {
+    Some(EventProcess {
         cgroup,
         pid: header.pid,
         nspid: header.nspid,
     })
 }
 
-/// A header in the name of someone who need not be the current process.
+/// A header for a process that need not be the current one.
 #[inline(always)]
-fn header(kind: u16, who: Who, len: usize) -> Header {
+fn header(kind: u16, process: EventProcess, len: usize) -> Header {
     Header {
         // SAFETY: no arguments.
         ts: unsafe { bpf_ktime_get_boot_ns() },
-        cgroup: who.cgroup,
-        pid: who.pid,
-        nspid: who.nspid,
+        cgroup: process.cgroup,
+        pid: process.pid,
+        nspid: process.nspid,
         ppid: 0,
         flags: 0,
         kind,
@@ -58,14 +59,14 @@ fn header(kind: u16, who: Who, len: usize) -> Header {
 #[inline(always)]
 pub fn send(out: socket_facts::Out) {
     let body = size_of::<NetRecord>() + emit::masked::<127>(out.name);
-    // SAFETY: the head has room for the header right before the record.
+    // SAFETY: the head has space for the header right before the record.
     unsafe {
         let data = (&raw mut (*out.scratch).head)
             .cast::<u8>()
             .add(socket_facts::HEADROOM - size_of::<Header>());
         emit::send(
             data,
-            header(kind::NET, out.who, body),
+            header(kind::NET, out.process, body),
             size_of::<Header>() + body,
         );
     }
@@ -75,17 +76,17 @@ pub fn send(out: socket_facts::Out) {
 #[btf_tracepoint(function = "sys_exit")]
 pub fn net_exit(ctx: BtfTracePointContext) -> i32 {
     if let Some(call) = call::finished(&ctx)
-        && let Some(out) = net::exit(&call, who)
+        && let Some(out) = net::exit(&call, watched_process)
     {
         send(out);
     }
     0
 }
 
-/// A TCP socket changed its state.
+/// A TCP socket changed state.
 #[btf_tracepoint(function = "inet_sock_set_state")]
 pub fn net_state(ctx: BtfTracePointContext) -> i32 {
-    if let Some(out) = net::state(&ctx, who) {
+    if let Some(out) = net::state(&ctx, watched_process) {
         send(out);
     }
     0
@@ -93,11 +94,11 @@ pub fn net_state(ctx: BtfTracePointContext) -> i32 {
 
 #[inline(always)]
 fn datagram(ctx: &SockAddrContext, six: bool) -> i32 {
-    if let Some(who) = who() {
+    if let Some(process) = watched_process() {
         if dns::is_query(ctx.sock_addr) {
-            dns::asked(ctx.sock_addr, who);
+            dns::note_query(ctx.sock_addr, process);
         }
-        if let Some(out) = datagram::send(ctx.sock_addr, six, who) {
+        if let Some(out) = datagram::send(ctx.sock_addr, six, process) {
             send(out);
         }
     }
@@ -107,20 +108,20 @@ fn datagram(ctx: &SockAddrContext, six: bool) -> i32 {
 #[inline(always)]
 fn connecting(ctx: &SockAddrContext) -> i32 {
     if dns::is_query(ctx.sock_addr)
-        && let Some(who) = who()
+        && let Some(process) = watched_process()
     {
-        dns::asked(ctx.sock_addr, who);
+        dns::note_query(ctx.sock_addr, process);
     }
     PASS
 }
 
-/// A datagram goes to a named IPv4 peer.
+/// A datagram is sent to an explicit IPv4 address.
 #[cgroup_sock_addr(sendmsg4)]
 pub fn net_send4(ctx: SockAddrContext) -> i32 {
     datagram(&ctx, false)
 }
 
-/// A datagram goes to a named IPv6 peer.
+/// A datagram is sent to an explicit IPv6 address.
 #[cgroup_sock_addr(sendmsg6)]
 pub fn net_send6(ctx: SockAddrContext) -> i32 {
     datagram(&ctx, true)
@@ -138,19 +139,19 @@ pub fn dns_connect6(ctx: SockAddrContext) -> i32 {
     connecting(&ctx)
 }
 
-/// A packet reaches a socket.
+/// A packet is delivered to a socket.
 #[cgroup_skb(ingress)]
 pub fn dns_ingress(ctx: SkBuffContext) -> i32 {
     if let Some(out) = dns::ingress(&ctx, gate::receives) {
         let body = size_of::<DnsRecord>() + (out.len & (2 * MESSAGE_MAX - 1));
-        // SAFETY: the head has room for the header right before the record.
+        // SAFETY: the head has space for the header right before the record.
         unsafe {
             let data = (&raw mut (*out.scratch).head)
                 .cast::<u8>()
                 .add(dns::HEADROOM - size_of::<Header>());
             emit::send(
                 data,
-                header(kind::DNS, out.who, body),
+                header(kind::DNS, out.process, body),
                 size_of::<Header>() + size_of::<DnsRecord>() + (out.len & (2 * MESSAGE_MAX - 1)),
             );
         }

@@ -11,7 +11,7 @@ use crate::{
     kernel::{field, has},
 };
 
-/// Room for the sender's own header in front of the record.
+/// Space for the sender's header before the record.
 pub const HEADROOM: usize = 64;
 
 const S_IFMT: u16 = 0o170_000;
@@ -22,14 +22,14 @@ pub const TCP: u16 = 6;
 pub const UDP: u16 = 17;
 const ECANCELED: u16 = 125;
 
-/// Whose fact it is.
+/// The owner of a socket.
 #[derive(Clone, Copy)]
-pub struct Who {
+pub struct EventProcess {
     /// Id of the cgroup.
     pub cgroup: u64,
     /// Process, as the host numbers it.
     pub pid: u32,
-    /// Process, as its own namespace numbers it.
+    /// Process id in its own pid namespace.
     pub nspid: u32,
 }
 
@@ -44,22 +44,21 @@ pub struct Scratch {
     pub name: [u8; 128],
 }
 
-/// A record ready to be sent: [`Scratch::record`] with `name` bytes of [`Scratch::name`] behind.
+/// A record ready to be sent: [`Scratch::record`] with `name` bytes of [`Scratch::name`] after it.
 pub struct Out {
     /// The record.
     pub scratch: *mut Scratch,
     /// Bytes of the name.
     pub name: usize,
-    /// Whose it is; not always the current process.
-    pub who: Who,
+    /// The socket's owner, not always the current process.
+    pub process: EventProcess,
 }
 
-/// Random number that keeps socket addresses from being guessed by their cookie; set by the
-/// loader.
+/// Random number that prevents deriving socket addresses from their cookies; set by the loader.
 #[unsafe(no_mangle)]
 static NET_KEY: u64 = 0;
 
-/// A socket's identity: its address and first sight, hashed with a secret.
+/// A socket's identity: its address and the time it was first seen, hashed with a secret.
 #[inline(always)]
 pub fn cookie(sk: u64, since: u64) -> u64 {
     // SAFETY: reads a static; volatile because the loader writes it after compilation.
@@ -84,7 +83,7 @@ pub fn comm() -> [u8; 16] {
     bpf_get_current_comm().unwrap_or([0; 16])
 }
 
-/// The `struct sock` behind a descriptor of the call.
+/// The `struct sock` of a descriptor of the call.
 #[inline(always)]
 pub fn sock_of(call: &Call, fd: i32) -> Option<u64> {
     let file = call.opened(fd)?;
@@ -102,7 +101,7 @@ pub fn state_of(sk: u64) -> i32 {
     i32::from(field::<u8>(sk, o::SK_STATE).unwrap_or(0))
 }
 
-/// Four bytes of an IPv4 address in front of zeros.
+/// The four bytes of an IPv4 address, followed by zeros.
 #[inline(always)]
 pub fn v4(address: u32) -> [u8; 16] {
     let b = address.to_ne_bytes();
@@ -132,7 +131,7 @@ pub fn local(record: &mut NetRecord, sk: u64) -> Option<()> {
     Some(())
 }
 
-/// The peer as the socket knows it. `None` without one.
+/// The peer address of the socket. `None` without one.
 #[inline(always)]
 pub fn remote(record: &mut NetRecord, sk: u64) -> Option<()> {
     let port: u16 = field(sk, o::SK_DPORT)?;
@@ -153,7 +152,7 @@ pub fn is_inet(family: u16) -> bool {
     family == family::INET || family == family::INET6
 }
 
-/// Why a socket failed; a socket closed by its own process has no error.
+/// The error of a socket; a socket closed by its own process has none.
 #[inline(always)]
 pub fn error_of(sk: u64) -> u16 {
     match field::<i32>(sk, o::SK_ERR) {

@@ -1,4 +1,4 @@
-//! The end of every system call: first whether the call matters, then whose it is, then the work.
+//! The end of every system call: checks the number, then the process, then handles the call.
 
 use aya_ebpf::{
     helpers::bpf_get_current_pid_tgid,
@@ -30,7 +30,7 @@ static CLASS_PROGRAMS: ProgramArray = ProgramArray::with_max_entries(8, 0);
 #[unsafe(no_mangle)]
 static CLASSES: [u8; 512] = [0; 512];
 
-/// Calls in which the kernel asks for a capability only to reserve memory: 1 for each; set by the
+/// 1 for each call in which the kernel checks a capability only to reserve memory; set by the
 /// loader.
 #[unsafe(no_mangle)]
 static MEMORY_CALLS: [u8; 512] = [0; 512];
@@ -46,13 +46,13 @@ pub fn class(nr: u32) -> u8 {
     unsafe { core::ptr::read_volatile((&raw const CLASSES).cast::<u8>().add((nr & 511) as usize)) }
 }
 
-/// Decides by number and cgroup, and hands on to the program of the class.
+/// Decides by number and cgroup, and tail-calls the program of the class.
 #[btf_tracepoint(function = "sys_exit")]
 pub fn call_exit(ctx: BtfTracePointContext) -> i32 {
     if calls_seen::wanted() {
         let nr = call::native(call::number(&ctx));
         if nr < NUMBERS && !call::in_compat() && calls_seen::is_new(marks::scope(), nr) {
-            // It goes on with the dispatcher.
+            // It continues with the dispatcher.
             // SAFETY: the loader gives the class its program; a failed call only returns here.
             let _ = unsafe { CLASS_PROGRAMS.tail_call(&ctx, u32::from(FIRST)) };
         }
@@ -66,7 +66,7 @@ struct SyscallSent {
     record: SyscallRecord,
 }
 
-/// Class 5: a call that was not seen before.
+/// Class 5: a call that the container has not made before.
 #[btf_tracepoint(function = "sys_exit")]
 pub fn first_exit(ctx: BtfTracePointContext) -> i32 {
     let nr = call::native(call::number(&ctx));
@@ -84,7 +84,8 @@ pub fn first_exit(ctx: BtfTracePointContext) -> i32 {
 #[inline(always)]
 fn dispatch(ctx: &BtfTracePointContext) -> i32 {
     let number = call::number(ctx);
-    // Nearly all calls end here: neither the 64-bit nor the 32-bit call of this number is watched.
+    // Nearly all calls return here: neither the 64-bit nor the 32-bit call of this number is
+    // watched.
     if number < NUMBERS && class(number) == 0 {
         return 0;
     }
@@ -94,13 +95,13 @@ fn dispatch(ctx: &BtfTracePointContext) -> i32 {
     } else {
         call::native(number)
     };
-    // Looked up before the number is compared: the compiler would leave out the mask that shows the
-    // verifier the bounds.
+    // Looked up before the number is compared: the compiler would remove the mask that proves the
+    // bounds to the verifier.
     let class = class(nr);
     if nr >= NUMBERS || class & !WATCHED32 == 0 {
         return 0;
     }
-    // Terminals and devices make these calls by the thousand.
+    // Terminals and devices cause thousands of these calls.
     if class & IOCTL != 0 && !attribute::sets_flags(call::argument(ctx, 1, compat)) {
         return 0;
     }
@@ -117,7 +118,8 @@ fn dispatch(ctx: &BtfTracePointContext) -> i32 {
     0
 }
 
-/// Reports that the current task left its container's cgroup, or sent another one out, to this one.
+/// Reports that the current task left its container's cgroup for this one, or moved another task
+/// there.
 #[inline(always)]
 pub fn left(to: u64) {
     if let Some(scratch) = privilege::left(to) {
@@ -128,7 +130,7 @@ pub fn left(to: u64) {
 /// Reports the first 32-bit call of a cgroup.
 #[inline(always)]
 fn first_compat(cgroup: u64, number: u32) {
-    // Failure only means that the next one is reported as well.
+    // A failure only means that the next call is reported as well.
     let _ = COMPAT_SEEN.insert(&cgroup, &1, 0);
     if let Some(scratch) = privilege::compat(number) {
         send_privilege((scratch, 0));
@@ -139,7 +141,7 @@ fn first_compat(cgroup: u64, number: u32) {
 #[inline(always)]
 fn send_privilege((scratch, text): (*mut privilege::Scratch, usize)) {
     let body = size_of::<PrivilegeRecord>() + (text & 0x3ff);
-    // SAFETY: the head has room for the header right before the record.
+    // SAFETY: the head has space for the header right before the record.
     unsafe {
         let data = (&raw mut (*scratch).head)
             .cast::<u8>()
@@ -156,7 +158,7 @@ fn send_privilege((scratch, text): (*mut privilege::Scratch, usize)) {
 #[inline(always)]
 pub fn send_file((scratch, text): (*mut scratch::Scratch, usize)) {
     let body = size_of::<FileRecord>() + (text & 0x3fff);
-    // SAFETY: the head has room for the header right before the record.
+    // SAFETY: the head has space for the header right before the record.
     unsafe {
         let data = (&raw mut (*scratch).head)
             .cast::<u8>()
@@ -206,8 +208,8 @@ pub fn privilege_exit(ctx: BtfTracePointContext) -> i32 {
     0
 }
 
-/// Class 6: a namespace was joined. By a container's process that is a privileged call; by one of the
-/// host it may be the way into a container.
+/// Class 6: a namespace was joined. For a container's process that is a privileged call; a host
+/// process may enter a container by it.
 #[btf_tracepoint(function = "sys_exit")]
 pub fn enter_exit(ctx: BtfTracePointContext) -> i32 {
     let Some(call) = call::finished(&ctx) else {
@@ -216,7 +218,7 @@ pub fn enter_exit(ctx: BtfTracePointContext) -> i32 {
     if call.ret == 0 {
         let _ = entry::joined();
     }
-    // Of one that entered it is the way in.
+    // For a process that entered, this is the entry itself.
     if !marks::is_entered() && gate::wanted(marks::scope()) {
         // SAFETY: the loader gives the class its program; a failed call only returns here.
         let _ = unsafe { CLASS_PROGRAMS.tail_call(&ctx, u32::from(PRIVILEGE)) };
@@ -251,8 +253,8 @@ pub fn capability_check(ctx: BtfTracePointContext) -> i32 {
     capability_checked(ctx.arg::<*const u8>(0) as u64, ctx.arg(3), ctx.arg(4))
 }
 
-/// The same on older kernels, where it is only a function: credentials, user namespace,
-/// capability, options; its result follows them.
+/// The same on older kernels, by the function's return: credentials, user namespace, capability,
+/// options, then its result.
 #[fexit(function = "cap_capable")]
 pub fn capability_return(ctx: FExitContext) -> i32 {
     capability_checked(ctx.arg::<*const u8>(0) as u64, ctx.arg(2), ctx.arg(4))

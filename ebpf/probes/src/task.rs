@@ -29,9 +29,9 @@ fn read_at<T: Copy>(address: u64) -> Option<T> {
     unsafe { bpf_probe_read_kernel(address as *const T) }.ok()
 }
 
-/// How `/proc/self/exe` and `/proc/self/fd/` begin.
+/// The first bytes of `/proc/self/exe` and `/proc/self/fd/`.
 const PROC_SELF: u64 = u64::from_le_bytes(*b"/proc/se");
-/// How the kernel names a file that was executed by its descriptor alone.
+/// The kernel's name for a file executed by its descriptor alone.
 const DESCRIPTOR: u64 = u64::from_le_bytes(*b"/dev/fd/");
 
 /// A process replaced its image.
@@ -45,27 +45,28 @@ pub fn process_exec(ctx: BtfTracePointContext) -> i32 {
 #[inline(always)]
 fn started(task: u64, binary: u64) -> Option<()> {
     let scratch = scratch()?;
-    let mut whose = marks::scope();
-    if !gate::member(whose) {
-        // A process that may be a container's is let in before its first program is reported.
+    let mut scope = marks::scope();
+    if !gate::member(scope) {
+        // The namespace of a process that may be a container's is included before its first exec is
+        // reported.
         match gate::admit_namespace(task) {
-            Some(namespace) => whose = namespace,
-            None if gate::wanted(whose) => {}
+            Some(namespace) => scope = namespace,
+            None if gate::wanted(scope) => {}
             None => return None,
         }
     }
     // SAFETY: the slot is this CPU's; tracing programs do not nest.
     let scratch = unsafe { &mut *scratch };
-    let whose = forget(scratch, whose);
-    // Computed before the record: the verifier of Linux 6.1 checks what follows once for each path
+    let scope = forget(scratch, scope);
+    // Computed before the record: the verifier of Linux 6.1 checks the rest once for each path
     // through it.
     let tgid: u32 = field(task, o::TASK_TGID)?;
     let flags = forget(scratch, u64::from(emit::flags(tgid, task))) as u32;
-    exec(whose, flags, task, binary)
+    exec(scope, flags, task, binary)
 }
 
 #[inline(always)]
-fn exec(whose: u64, mut flags: u32, task: u64, binary: u64) -> Option<()> {
+fn exec(scope: u64, mut flags: u32, task: u64, binary: u64) -> Option<()> {
     let scratch = scratch()?;
     // SAFETY: the slot is this CPU's; tracing programs do not nest.
     let text = unsafe { (&raw mut (*scratch).text).cast::<u8>() };
@@ -132,8 +133,8 @@ fn exec(whose: u64, mut flags: u32, task: u64, binary: u64) -> Option<()> {
     record.gid = (ids >> 32) as u32;
     record.comm = bpf_get_current_comm().unwrap_or_default();
     let tgid: u32 = field(task, o::TASK_TGID)?;
-    // A runtime that runs a copy of itself is still setting up: out of memory, or through an open
-    // file while it still sees the host's mounts. The container's own program never does.
+    // A runtime that executes a copy of itself is still setting up: from memory, or through an open
+    // file while it still sees the host's mounts. The container's own program never does that.
     let copy = record.facts.flags & hullwatch_abi::file::fact::MEMFD != 0
         || (matches!(read_at::<u64>(filename)?, PROC_SELF | DESCRIPTOR)
             && gate::in_host_mounts(task));
@@ -142,7 +143,7 @@ fn exec(whose: u64, mut flags: u32, task: u64, binary: u64) -> Option<()> {
         flags &= !RUNTIME;
     }
     let len = size_of::<ExecRecord>() + (end & 0x3fff);
-    let header = emit::header_with(whose, flags, kind::EXEC, task, len);
+    let header = emit::header_with(scope, flags, kind::EXEC, task, len);
     // SAFETY: head and record of the scratch lie before the text and are larger than both.
     unsafe {
         text.sub(size_of::<ExecRecord>())
@@ -157,8 +158,8 @@ fn exec(whose: u64, mut flags: u32, task: u64, binary: u64) -> Option<()> {
     Some(())
 }
 
-/// What a program that started finds on its standard input. A program of its own: older verifiers
-/// find the two too large together.
+/// Reports the standard input of a started program. A separate program: for older verifiers both
+/// together are too large.
 #[btf_tracepoint(function = "sched_process_exec")]
 pub fn exec_input(_ctx: BtfTracePointContext) -> i32 {
     if gate::wanted(marks::scope())
@@ -182,8 +183,8 @@ pub fn process_fork(ctx: BtfTracePointContext) -> i32 {
     let from = marks::scope();
     let parent = ctx.arg::<*const u8>(0) as u64;
     let child = ctx.arg::<*const u8>(1) as u64;
-    // A runtime may create the process right inside the container (CLONE_INTO_CGROUP), and a
-    // container's process one outside.
+    // A runtime may create the process directly inside the container (CLONE_INTO_CGROUP), and a
+    // container's process may create one outside.
     let to = cgroup::of(child).map_or(from, |cgroup| gate::within(child, cgroup));
     let to = if gate::member(to) {
         to

@@ -25,7 +25,7 @@ pub(crate) enum PathClass {
     Cron,
     /// systemd units, init scripts, rc.local.
     Service,
-    /// Shell start-up files, system-wide or in a home.
+    /// Shell start-up files, system-wide or in a home directory.
     ShellStartup,
     /// SSH keys that grant login, and the server's configuration.
     SshAccess,
@@ -39,7 +39,7 @@ pub(crate) enum PathClass {
     ShellHistory,
     /// Which address a name has: hosts, resolv.conf. The runtime writes them, too.
     Names,
-    /// What `ldconfig` makes of the loader's search path: ld.so.cache.
+    /// The loader's cache that `ldconfig` writes: ld.so.cache.
     LoaderCache,
     /// Files that the runtime or the system maintains: hostname, mtab, lock files.
     Managed,
@@ -65,7 +65,7 @@ impl PathClass {
 }
 
 /// Directories of an image that are searched for the original of a moved or copied program. Wider
-/// than [`PROGRAM_DIRS`]: applications bring programs below `/opt` and `/app`.
+/// than [`PROGRAM_DIRS`]: applications have programs below `/opt` and `/app`.
 pub(crate) const PROGRAM_TREES: &[&[u8]] = &[
     b"bin",
     b"sbin",
@@ -159,7 +159,7 @@ pub(crate) fn of(path: &[u8]) -> Option<PathClass> {
     }
 }
 
-/// SSH keys that grant login, in any home: accounts of services have their homes anywhere.
+/// SSH keys that grant login, in any home directory: those of service accounts may be anywhere.
 fn is_ssh_access(path: &[u8]) -> bool {
     let (parent, leaf) = parent_and_leaf(path);
     matches!(
@@ -171,7 +171,7 @@ fn is_ssh_access(path: &[u8]) -> bool {
         && !path.starts_with(b"/dev/shm/")
 }
 
-/// A start-up file in the home of a service's account, as `/var/lib/postgresql`.
+/// A start-up file in the home directory of a service's account, such as `/var/lib/postgresql`.
 fn service_home(rest: &[u8]) -> Option<PathClass> {
     let inside = rest.get(rest.iter().position(|b| *b == b'/')? + 1..)?;
     home(inside).filter(|p| *p != PathClass::Service)
@@ -227,7 +227,7 @@ fn etc(name: &[u8]) -> PathClass {
             PathClass::Service
         }
         b"profile.d" => PathClass::ShellStartup,
-        // The system runs these by itself: at a login, for a device, with a network.
+        // The system runs these on its own: at a login, for a device, with a network.
         b"update-motd.d" | b"xinetd.d" => PathClass::Service,
         b"udev" if rest.starts_with(b"/rules.d/") => PathClass::Service,
         b"xdg" if rest.starts_with(b"/autostart/") => PathClass::Service,

@@ -15,13 +15,13 @@ use rustix::thread::UnshareFlags;
 use super::file_actions;
 use super::stage::{CHANGED, PATIENCE, PROGRAM, TOUCHED, stage, unshare};
 
-/// The name the container asks for.
+/// The name that the container looks up.
 pub(super) const NAME: &str = "selftest.hullwatch.invalid";
 /// Exit code of the process that runs the actions.
 pub(super) const CODE: u8 = 7;
 /// Exit code of the new binary.
 pub(super) const NEW_CODE: u8 = 42;
-/// A port nobody listens on: the connection to it is refused.
+/// A port on which nothing listens: the connection to it is refused.
 pub(super) const REFUSED: u16 = 1;
 /// A copy of the image's program, and something that the image has nowhere.
 pub(super) const MOVED: &str = "/tmp/relocated";
@@ -46,8 +46,8 @@ const ACTIONS: &[(&str, SelftestAction)] = &[
 
 /// Does everything.
 pub(super) fn all() -> ExitCode {
-    for (name, deed) in ACTIONS {
-        match deed() {
+    for (name, action) in ACTIONS {
+        match action() {
             Ok(()) => println!("done {name}"),
             Err(e) => println!("failed {name} {e}"),
         }
@@ -55,7 +55,7 @@ pub(super) fn all() -> ExitCode {
     ExitCode::from(CODE)
 }
 
-/// As somebody without privileges: what is refused. Runs in a process of its own.
+/// Refused actions, as an unprivileged user. Runs in a separate process.
 pub(super) fn deny() -> ExitCode {
     let nobody = rustix::thread::Uid::from_raw(65_534);
     let set = rustix::thread::set_thread_uid(nobody);

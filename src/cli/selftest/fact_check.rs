@@ -6,15 +6,15 @@ use crate::event::Event;
 pub(super) struct FactCheck {
     /// The fact, as shown to people.
     pub(super) fact: &'static str,
-    /// The deed that causes it; empty for what the container's life itself causes.
-    pub(super) deed: &'static str,
+    /// The action that causes it; empty for what the container's life itself causes.
+    pub(super) action: &'static str,
     pub(super) seen: fn(&Event) -> bool,
 }
 
 pub(super) const fn check(
     fact: &'static str,
-    deed: &'static str,
+    action: &'static str,
     seen: fn(&Event) -> bool,
 ) -> FactCheck {
-    FactCheck { fact, deed, seen }
+    FactCheck { fact, action, seen }
 }

@@ -74,7 +74,7 @@ pub(super) fn files() -> io::Result<()> {
     Ok(())
 }
 
-/// Changes what belongs to a file beside its content.
+/// Changes the metadata of a file.
 pub(super) fn attributes() -> io::Result<()> {
     let file = fs::File::create("/tmp/attributes")?;
     // `cap_net_raw=p`: revision 2, one permitted capability.

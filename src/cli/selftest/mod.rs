@@ -95,7 +95,7 @@ impl Tap for ArrivalTap {
         let mut compared = true;
         for (seen, check) in self.seen.lock().iter_mut().zip(checks::all()) {
             *seen = *seen || (check.seen)(event);
-            compared &= *seen || check.deed != "drift";
+            compared &= *seen || check.action != "drift";
         }
         if compared {
             self.comparing = None;
@@ -175,7 +175,7 @@ fn refusals(output: &str) -> Result<Vec<String>, String> {
 fn undone(check: &FactCheck, refused: &[String]) -> bool {
     refused
         .iter()
-        .any(|r| r.split(' ').next() == Some(check.deed))
+        .any(|r| r.split(' ').next() == Some(check.action))
 }
 
 /// A test container: a cgroup named as an engine would, and a directory for its root.

@@ -30,7 +30,7 @@ pub(super) fn context(what: &str) -> impl Fn(io::Error) -> io::Error + '_ {
     move |e| io::Error::new(e.kind(), format!("{what}: {e}"))
 }
 
-// The unsafe twin exists for CLONE_FILES, which is not among these flags.
+// The unsafe variant exists for CLONE_FILES, which is not among these flags.
 #[expect(deprecated, reason = "safe for these flags")]
 pub(super) fn unshare(flags: UnshareFlags) -> io::Result<()> {
     Ok(rustix::thread::unshare(flags)?)

@@ -21,9 +21,9 @@ const MAX_SUBJECTS: u32 = 64;
 const MAX_PARTS: usize = 64;
 /// Maximum number of explanation lines of a finding.
 const MAX_WHY: usize = 40;
-/// Changes by one event after which the places that it changed twice are noted once.
+/// Number of changes by one event above which duplicates are removed.
 const TOUCHED_TWICE: usize = 64;
-/// Bytes of a finding without its words, about.
+/// Approximate bytes of a finding without its texts.
 const BARE: usize = 640;
 /// The subject for all beyond [`MAX_SUBJECTS`].
 const REST: &[u8] = b"(further subjects)";
@@ -57,15 +57,15 @@ pub(crate) struct FindingStore {
     by_identity: FxHashMap<u64, SmallVec<[FindingIndex; 1]>>,
     /// Hash of rule and container → subjects so far.
     subjects: FxHashMap<u64, u32>,
-    /// Raised or changed by the latest event: at most twice as many as there are findings.
+    /// Raised or changed by the latest event: at most twice the number of findings.
     touched: SmallVec<[FindingIndex; 4]>,
-    /// How many of them there may be before those that are there twice are looked for.
+    /// Number of entries above which duplicates are removed.
     touched_room: usize,
-    /// Severities before the policy set another, by place.
+    /// Severities before the policy set another, by index.
     ungraded: BTreeMap<FindingIndex, Severity>,
     /// Number of alerts dropped because the store was full.
     not_kept: u64,
-    /// Bytes that the findings hold, about, and how many they may hold.
+    /// Approximate bytes of the findings, and their budget.
     held: usize,
     memory: MemoryBudget,
 }
@@ -193,7 +193,7 @@ impl FindingStore {
                 self.record_occurrence(index, severity, at.0, at.1);
                 return Some((index, false));
             }
-            // One finding stands for the rest; it may exceed the bounds once per rule and
+            // One finding represents the rest; it may exceed the bounds once per rule and
             // container, and no more than a tenth of them altogether.
             let most = self.memory.of(Share::Findings);
             let overfull = self.held >= most + most / 10;
@@ -289,8 +289,8 @@ impl FindingStore {
 
     /// Adds a line that explains a finding, once; true when it was added.
     pub(crate) fn add_reason(&mut self, index: FindingIndex, line: String) -> bool {
-        let says = |f: &Arc<Finding>| f.why.len() >= MAX_WHY || f.why.contains(&line);
-        if self.get(index).is_none_or(says) {
+        let has = |f: &Arc<Finding>| f.why.len() >= MAX_WHY || f.why.contains(&line);
+        if self.get(index).is_none_or(has) {
             return false;
         }
         let Some(finding) = self.get_mut(index) else {
@@ -312,7 +312,7 @@ impl FindingStore {
         }
     }
 
-    /// Sets another severity than the rule's own, or gives that back.
+    /// Sets another severity than the rule's own, or restores that.
     pub(crate) fn override_severity(&mut self, index: FindingIndex, set: Option<Severity>) {
         let Some(own) = self.get(index).map(|f| f.severity) else {
             return;
@@ -334,18 +334,18 @@ impl FindingStore {
         }
     }
 
-    /// Forgets which findings changed; called before the next event.
+    /// Clears the list of changed findings; called before the next event.
     pub(crate) fn begin_event(&mut self) {
         self.touched.clear();
         self.touched_room = 0;
     }
 
-    /// The places of findings that changed by the latest event; some may be there twice.
+    /// The indexes of findings that the latest event changed, possibly with duplicates.
     pub(crate) fn latest(&self) -> &[FindingIndex] {
         &self.touched
     }
 
-    /// A copy of [`FindingStore::latest`], for whoever changes findings meanwhile.
+    /// A copy of [`FindingStore::latest`], for callers that change findings while iterating.
     pub(crate) fn touched(&self) -> SmallVec<[FindingIndex; 4]> {
         self.touched.clone()
     }
@@ -373,7 +373,7 @@ impl FindingStore {
         }
     }
 
-    /// Makes a finding one of another rule about another subject; its severity stays.
+    /// Moves a finding to another rule and subject; its severity stays.
     pub(crate) fn reassign(&mut self, index: FindingIndex, rule: &RuleInfo, subject: &[u8]) {
         self.leave(index);
         self.edit(index, |f| {

@@ -113,7 +113,7 @@ fn findings_are_bounded_however_many_containers_come_and_what_has_no_place_is_co
     assert_eq!(findings.all().len(), most);
     assert!(findings.subjects.len() <= most && findings.by_identity.len() <= most);
     assert_eq!((findings.not_kept(), not_kept), (most as u64, most as u64));
-    // Those that are there go on.
+    // Existing ones continue.
     let first = ContainerId::new("0");
     assert_eq!(
         try_raise(&mut findings, Some(&first), b"s", 1),

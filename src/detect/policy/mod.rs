@@ -35,8 +35,8 @@ impl Scope {
         let by_pod = |p: &String| {
             pod.is_some_and(|pod| {
                 let whole = format!("{}/{}", pod.namespace, pod.name);
-                let asked = if p.contains('/') { &whole } else { &pod.name };
-                glob(p.as_bytes(), asked.as_bytes())
+                let requested = if p.contains('/') { &whole } else { &pod.name };
+                glob(p.as_bytes(), requested.as_bytes())
             })
         };
         let by_namespace =
@@ -261,7 +261,7 @@ mod tests {
         };
         assert_eq!(reverse_shell(""), 0);
         assert_eq!(reverse_shell("[programs]\nshell = [\"opsh2\"]"), 1);
-        // What a build tool or a package manager writes is its own.
+        // Files written by a build tool or a package manager belong to its work.
         for role in ["builder", "package_manager"] {
             let mut w = with(&format!("[programs]\n{role} = [\"forge\"]"));
             let init = w.init();

@@ -188,7 +188,7 @@ impl PolicyDocument<'_> {
             if path.get_ref().starts_with(['/', '*', '?']) {
                 return Ok(path.into_inner());
             }
-            let message = format!("{:?} is no absolute path", path.get_ref());
+            let message = format!("{:?} is not an absolute path", path.get_ref());
             Err(self.wrong(path.span(), message))
         };
         given.into_iter().map(absolute).collect()
@@ -202,7 +202,7 @@ impl PolicyDocument<'_> {
                 return Ok(name.into_inner());
             }
             let message =
-                format!("{text:?} is no program name; leave out directories and patterns");
+                format!("{text:?} is not a program name; leave out directories and patterns");
             Err(self.wrong(name.span(), message))
         };
         given.into_iter().map(name).collect()
@@ -249,7 +249,7 @@ impl PolicyDocument<'_> {
     fn pattern(&self, text: Option<SpannedText>) -> Result<Option<String>, PolicyError> {
         match text {
             Some(text) if text.get_ref().is_empty() => {
-                Err(self.wrong(text.span(), "an empty pattern fits nothing".to_owned()))
+                Err(self.wrong(text.span(), "an empty pattern matches nothing".to_owned()))
             }
             text => Ok(text.map(SpannedText::into_inner)),
         }
@@ -270,7 +270,7 @@ impl PolicyDocument<'_> {
         };
         let pattern = |value| match value {
             toml::Value::String(text) if !text.is_empty() => Ok(text),
-            toml::Value::String(_) => Err("an empty pattern fits nothing"),
+            toml::Value::String(_) => Err("an empty pattern matches nothing"),
             _ => Err("write \"pattern\" or [\"pattern\", \"pattern\"]"),
         };
         all.into_iter()
@@ -308,7 +308,7 @@ impl PolicyDocument<'_> {
         if (8..=64).contains(&bare.len()) && bare.bytes().all(|b| b.is_ascii_hexdigit()) {
             return Ok(());
         }
-        let message = format!("{t:?} is no SHA-256 of 8 to 64 hexadecimal digits");
+        let message = format!("{t:?} is not a SHA-256 of 8 to 64 hexadecimal digits");
         Err(self.wrong(text.span(), message))
     }
 
@@ -322,11 +322,11 @@ impl PolicyDocument<'_> {
         for to in &raw.connect {
             let text = to.get_ref();
             if text.is_empty() || (text.contains('/') && pattern::network(text).is_none()) {
-                return Err(self.wrong(to.span(), format!("{text:?} is no network")));
+                return Err(self.wrong(to.span(), format!("{text:?} is not a network")));
             }
         }
         if let Some(zero) = raw.listen.iter().find(|port| *port.get_ref() == 0) {
-            return Err(self.wrong(zero.span(), "0 is no port".to_owned()));
+            return Err(self.wrong(zero.span(), "0 is not a port".to_owned()));
         }
         Ok(Allow {
             listen: raw
@@ -391,7 +391,7 @@ impl PolicyDocument<'_> {
             text.clone()
         };
         Timestamp::parse(&whole).map_err(|_| {
-            let message = format!("{text:?} is no date; write \"2026-12-31\"");
+            let message = format!("{text:?} is not a date; write \"2026-12-31\"");
             self.wrong(value.span(), message)
         })
     }

@@ -53,11 +53,11 @@ fn examine(ctx: &RuleContext<'_>, connect: &Connect) -> Alerts {
         Severity::Medium
     };
     let alert = ctx.alert(severity, ip.to_string().as_bytes(), |explanation| {
-        let deed = match connect.outcome {
+        let action = match connect.outcome {
             Outcome::Failed(_) => "Tried to reach",
             _ => "Connected to",
         };
-        explanation.title = format!("{deed} the cloud's metadata service at {ip}");
+        explanation.title = format!("{action} the cloud's metadata service at {ip}");
         explanation.why.push(match connect.outcome {
             Outcome::Failed(errno) => format!("the connection failed (errno {errno})"),
             _ => "the connection was made or started".to_owned(),

@@ -15,9 +15,9 @@ pub(super) const RULE: Rule = Rule {
         severity: Severity::Info,
         attack: &["T1562"],
         needs: &[Requirement::Privilege],
-        explain: "A process made a 32-bit system call. 32-bit programs do so, and 64-bit \
-                  programs that evade a filter for 64-bit calls. These calls are judged like all \
-                  others. One finding per container.",
+        explain: "A process made a 32-bit system call. 32-bit programs do so, as do 64-bit \
+                  programs that evade a filter for 64-bit calls. The rules treat these calls like \
+                  all others. One finding per container.",
         check: "Is the image meant to contain 32-bit programs?",
     },
     handlers: &[Handler::Privilege(|ctx, _, call| examine(ctx, call))],

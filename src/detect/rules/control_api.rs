@@ -32,7 +32,7 @@ pub(super) const RUNTIME: Rule = Rule {
                   container can be started that has the host's disk. Info when the socket is \
                   mounted and the container's own service uses it. Closed ports are one finding, \
                   or part of the port scan that is under way.",
-        check: "Which requests were made: see the engine's log. Does the container need the \
+        check: "Look up the requests in the engine's log. Does the container need the \
                 socket?",
     },
     handlers: &[

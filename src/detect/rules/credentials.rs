@@ -1,4 +1,4 @@
-//! Reads of secrets: by hand, by services, and by programs that exist to read them.
+//! Reads of secrets: by users, by services, and by programs whose purpose it is.
 
 use bstr::ByteSlice as _;
 
@@ -126,7 +126,7 @@ fn credentials(ctx: &RuleContext<'_>, memories: &mut RuleMemories<'_>, file: &Fi
     let weight = match (hand, environment) {
         _ if absent || empty || backup || digests(ctx) => Severity::Low,
         _ if whose == SecretOf::OtherTree => Severity::Low,
-        // Perl asks for the password with each account it looks up.
+        // Perl reads the password with each account that it looks up.
         _ if file.errno != 0 && group == b"/etc/shadow" && runs_script(ctx) => Severity::Low,
         (true, false) => Severity::High,
         (true, true) => Severity::Medium,
@@ -144,14 +144,14 @@ fn credentials(ctx: &RuleContext<'_>, memories: &mut RuleMemories<'_>, file: &Fi
     } else {
         reads.subject(ctx, &group)
     };
-    let deed = match (absent, file.errno, verb) {
+    let action = match (absent, file.errno, verb) {
         (_, 0, "read") if backup => "Backup read a secret",
         (true, ..) => "Looked for a secret",
         (_, 0, "read") => "Read a secret",
         (_, 0, _) => "Linked a secret",
         _ => "Tried to read a secret",
     };
-    let title = || format!("{deed}: {}", file.path.escaped());
+    let title = || format!("{action}: {}", file.path.escaped());
     let alert = ctx
         .alert(severity, &subject, |explanation| {
             explanation.title = title();
@@ -275,7 +275,7 @@ mod tests {
         let finding = w.finding("file.credential-read");
         assert_eq!(finding.severity, Severity::High);
         assert!(finding.title.contains("/data/config.txt"));
-        // A server's key, mounted for it.
+        // A server's key that is mounted for it.
         let mut w = World::steady();
         let init = w.init();
         w.file_as(init, FileOp::Read, "/certs/site.key", |f| {
@@ -340,7 +340,7 @@ mod tests {
     }
 
     #[test]
-    fn a_service_that_hands_out_files_has_no_business_with_shadow() {
+    fn a_file_server_that_reads_shadow_is_found() {
         for (path, severity) in [
             ("/etc/shadow", Severity::Medium),
             ("/root/.aws/credentials", Severity::Low),
@@ -420,7 +420,7 @@ mod tests {
     }
 
     #[test]
-    fn a_home_is_one_finding_and_a_second_name_is_a_read() {
+    fn a_home_directory_is_one_finding_and_a_second_name_is_a_read() {
         let mut w = World::steady();
         let init = w.init();
         let cp = w.exec(init, "/bin/cp", &["cp", "-r", "/root", "/tmp"]);
@@ -434,7 +434,7 @@ mod tests {
         let ln = w.exec(init, "/bin/ln", &["ln", "/etc/shadow", "/tmp/n"]);
         w.link(ln, FileOp::Link, "/etc/shadow", "/tmp/n");
         w.only(&["file.credential-read"]);
-        // How the image's own tools keep a copy.
+        // The way in which the image's own tools keep a copy.
         let mut w = World::steady();
         let init = w.init();
         let ln = w.exec(init, "/bin/ln", &["ln", "/etc/shadow", "/etc/shadow-"]);
@@ -473,7 +473,7 @@ mod tests {
         let own = Some("/usr/bin/x");
         assert_eq!(refused(own, 13), Severity::Low);
         assert!(refused(own, 0) >= Severity::Medium);
-        // A script that somebody wrote: part of its finding, and no less than that.
+        // A script that was written in the container: part of its finding, and at least as severe.
         let mut w = World::steady();
         let init = w.init();
         w.create(init, "/tmp/x");

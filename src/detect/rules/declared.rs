@@ -41,7 +41,7 @@ pub(super) fn caller(ctx: &RuleContext<'_>, p: &Privilege) -> Bytes {
 /// them made while starting, and sandboxes that such a program builds for its own children; both
 /// are known from then on. Exec sessions, shells and drifted code do not count, and calls that
 /// reach the host's disk or cgroups are never ordinary. A session may run a program of the image
-/// that only makes sandboxes. `None`: the call must be judged.
+/// that only makes sandboxes. `None`: the rule must decide.
 pub(super) fn known_work(
     ctx: &RuleContext<'_>,
     memory: &mut KnownPrivileges,
@@ -69,7 +69,7 @@ pub(super) fn known_work(
             memory.add(key);
             let alert = ctx.alert(Severity::Low, b"sandbox", |explanation| {
                 let program = caller(ctx, p).escaped().to_string();
-                explanation.title = format!("{program} makes sandboxes");
+                explanation.title = format!("{program} creates sandboxes");
                 explanation.why.push(by(ctx, &p.comm));
                 explanation
                     .why
@@ -112,7 +112,7 @@ fn sandbox_of_session(
     memory.add(key);
     let alert = ctx.alert(Severity::Low, b"sandbox", |explanation| {
         let command = program_roles::command_line(&process.argv, &process.exe, 160);
-        explanation.title = format!("A session makes a sandbox: {command}");
+        explanation.title = format!("An exec session creates a sandbox: {command}");
     });
     Some(alert.into())
 }
@@ -125,7 +125,7 @@ pub(super) struct KnownPrivileges {
 }
 
 impl KnownPrivileges {
-    /// Remembers a call or a sandbox, while there is room.
+    /// Stores a call or a sandbox, up to the bound.
     pub(super) fn add(&mut self, name: String) {
         if self.used.len() < MAX_USED {
             self.used.insert(name);
@@ -272,7 +272,7 @@ mod tests {
         w.privilege(child, "setns", "CLONE_NEWNS", 0);
         assert_eq!(w.finding("priv.namespace").severity, Severity::Info);
         assert_eq!(w.all("priv.namespace")[1].severity, Severity::High);
-        // From outside, by hand, or where it was not declared.
+        // From outside, by a user, or without the right declared.
         let mut w = world(true);
         let s = w.session(&["sh"]);
         sandbox(&mut w, s);

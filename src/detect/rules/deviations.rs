@@ -1,6 +1,8 @@
 //! Actions of a container's service that are not in its baseline.
 
-use crate::baseline::{BaselineItem, Deed, Doer, Facet, ItemField, deeds, doer};
+use crate::baseline::{
+    ActingPart, BaselineItem, Facet, ItemField, ObservedAction, acting_part, observed_actions,
+};
 use crate::catalog::paths::{self, PathClass};
 use crate::detect::alert::Alerts;
 use crate::detect::baselines::ChosenBaseline;
@@ -244,23 +246,23 @@ fn judge(ctx: &RuleContext<'_>, memory: &mut RuleMemories<'_>) -> Alerts {
         return Alerts::none();
     };
     let name_answer = matches!(ctx.event.kind, crate::event::Kind::Dns(_));
-    match doer(container, ctx.process, ctx.state) {
-        Doer::Service | Doer::HealthCheck => {}
-        Doer::Unknown if name_answer => {}
-        Doer::Session | Doer::Unknown => return Alerts::none(),
+    match acting_part(container, ctx.process, ctx.state) {
+        ActingPart::Service | ActingPart::HealthCheck => {}
+        ActingPart::Unknown if name_answer => {}
+        ActingPart::Session | ActingPart::Unknown => return Alerts::none(),
     }
     let Some(chosen) = chosen(ctx, memory.of()) else {
         return Alerts::none();
     };
     let mut alerts = Alerts::none();
-    for deed in deeds(ctx.state, ctx.event) {
-        if chosen.loaded.matcher.knows(&deed.item) {
+    for action in observed_actions(ctx.state, ctx.event) {
+        if chosen.loaded.matcher.knows(&action.item) {
             continue;
         }
-        let is_check = doer(container, ctx.process, ctx.state) == Doer::HealthCheck;
-        if is_check && deed.item.get(ItemField::By) == b"init" {
+        let is_check = acting_part(container, ctx.process, ctx.state) == ActingPart::HealthCheck;
+        if is_check && action.item.get(ItemField::By) == b"init" {
             let by = crate::baseline::HEALTH_CHECK;
-            if chosen.loaded.matcher.knows(&deed.item.done_by(by)) {
+            if chosen.loaded.matcher.knows(&action.item.done_by(by)) {
                 continue;
             }
         }
@@ -269,24 +271,29 @@ fn judge(ctx: &RuleContext<'_>, memory: &mut RuleMemories<'_>) -> Alerts {
             continue;
         }
         // The baseline was learned without system calls.
-        if deed.item.facet == Facet::Syscall && !chosen.loaded.has_syscalls {
+        if action.item.facet == Facet::Syscall && !chosen.loaded.has_syscalls {
             continue;
         }
-        let rule = rule_of(deed.item.facet);
-        let severity = chosen.grade(severity(rule, &deed));
-        let subject = deed.item.subject();
+        let rule = rule_of(action.item.facet);
+        let severity = chosen.grade(severity(rule, &action));
+        let subject = action.item.subject();
         let alert = ctx.alert_as(rule, severity, rule.id.as_bytes(), |explanation| {
             explanation.title = format!("{}: {subject}", rule.title);
             explanation.why.push(chosen.basis());
         });
-        let part: &[u8] = deed.item.fields.values().next().map_or(b"", |value| value);
-        alerts.push(alert.part(part).reason(deed.item.to_string()));
+        let part: &[u8] = action
+            .item
+            .fields
+            .values()
+            .next()
+            .map_or(b"", |value| value);
+        alerts.push(alert.part(part).reason(action.item.to_string()));
     }
     alerts
 }
 
-fn severity(rule: &RuleInfo, deed: &Deed) -> Severity {
-    let item = &deed.item;
+fn severity(rule: &RuleInfo, action: &ObservedAction) -> Severity {
+    let item = &action.item;
     match item.facet {
         Facet::Write => match paths::of(item.get(ItemField::Path)) {
             None
@@ -358,7 +365,7 @@ mod tests {
     }
 
     #[test]
-    fn deviations_are_found_and_exec_sessions_are_not_judged() {
+    fn deviations_are_found_and_exec_sessions_are_ignored() {
         let mut w = World::steady();
         load(&mut w, Some(baseline("frozen")), None);
         let init = w.init();

@@ -13,7 +13,7 @@ use crate::event::{Difference, Differing, DriftScan, FileClass, NodeKind, Timest
 const INSTALLATION: u64 = 60;
 /// Programs of a language package are created within this many seconds of its library.
 const BROUGHT: u64 = 10;
-/// Extensions of sources beside which a compiler writes its result.
+/// Extensions of sources next to which a compiler writes its result.
 const SOURCES: &[&[u8]] = &[
     b".c", b".cc", b".cpp", b".cxx", b".o", b".rs", b".go", b".S", b".zig",
 ];
@@ -221,7 +221,7 @@ fn program(
     entry: &Differing,
     place: Option<PathClass>,
 ) -> Severity {
-    // A link's target is judged at its own path, unless the link replaces a program of the image.
+    // A link's target is graded at its own path, unless the link replaces a program of the image.
     let link = entry.kind == NodeKind::Symlink && entry.difference == Difference::Added;
     let packaged = paths::in_package_tree(&entry.path) || installed.of_language(entry.ctime);
     let built = match place {
@@ -235,7 +235,7 @@ fn program(
     Severity::High
 }
 
-/// A file of the same content is beside the sources it was compiled from.
+/// A file of the same content is next to the sources it was compiled from.
 fn built_elsewhere(scan: &DriftScan, entry: &Differing) -> bool {
     let Some(hash) = &entry.sha256 else {
         return false;
@@ -334,7 +334,7 @@ mod tests {
             let path = format!("{modules}/{path}");
             assert_eq!(of(vec![entry(&path, class)]), Some(severity), "{path}");
         }
-        // An installation of a Python package brings such files.
+        // An installation of a Python package contains such files.
         let pth = entry(
             "/usr/local/lib/python3.13/site-packages/x.pth",
             FileClass::Config,

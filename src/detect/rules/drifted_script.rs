@@ -73,12 +73,12 @@ fn supervised(ctx: &RuleContext<'_>, path: &[u8]) -> bool {
         && ctx.ancestors().nth(1).is_some_and(service)
 }
 
-/// Judges a script that an interpreter of the image runs and that is not in the image.
+/// Decides about a script that an interpreter of the image runs and that is not in the image.
 pub(super) fn judge(ctx: &RuleContext<'_>, path: &[u8], command: &str) -> Alerts {
     judge_as(ctx, path, path, command)
 }
 
-/// Judges such a script, for a finding about `subject`.
+/// Decides about such a script, for a finding about `subject`.
 pub(super) fn judge_as(
     ctx: &RuleContext<'_>,
     path: &[u8],

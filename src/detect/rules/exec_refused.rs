@@ -19,13 +19,13 @@ pub(super) const RULE: Rule = Rule {
         severity: Severity::Medium,
         attack: &["T1105"],
         needs: &[Requirement::ExecRefused],
-        explain: "execve of a file that was written in the container, or is on a tmpfs, failed: \
-                  no permission, a noexec mount, an unknown format or a seccomp filter. The \
-                  attempt shows the same intent as a success. Files of the image, of a build or \
-                  of a package manager do not count. Low when the format is unknown: shells then \
-                  read the file as a script, which counts by itself.",
-        check: "Which process wrote the file, and what was tried next? `sh FILE` still works \
-                where running it does not.",
+        explain: "execve of a file that was written in the container, or is on a tmpfs, failed: no \
+                  permission, a noexec mount, an unknown format or a seccomp filter. The attempt \
+                  shows the same intent as a success. Files of the image, of a build or of a \
+                  package manager do not count. Low when the format is unknown: shells then read \
+                  the file as a script, which is reported separately.",
+        check: "Which process wrote the file, and what was tried next? `sh FILE` still works where \
+                executing the file does not.",
     },
     handlers: &[Handler::ExecRefused(|ctx, _, exec| refused(ctx, exec))],
 };

@@ -11,7 +11,8 @@ use crate::event::{Bytes, Difference, DriftScan, Mapped, Origin, Process};
 /// Maximum number of libraries of one container that wait for the comparison.
 const MAX_LOADED: usize = 128;
 
-/// Libraries found in processes, by pid, until the comparison shows whether a package brought them.
+/// Libraries found in processes, by pid, until the comparison shows whether a package installed
+/// them.
 #[derive(Debug, Clone, Default)]
 pub(super) struct LoadedLibraries(Vec<(u32, Bytes)>);
 
@@ -139,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn a_library_that_was_loaded_before_counts_by_who_loads_it() {
+    fn a_library_loaded_before_is_ranked_by_its_process() {
         let nginx = "/usr/sbin/nginx";
         assert_eq!(
             maps("/tmp/l.so", upper(5), true, nginx),
@@ -153,7 +154,7 @@ mod tests {
             maps("/run/l.so", tmpfs(5), false, nginx),
             Some(Severity::Medium)
         );
-        // Unpacked by a runtime, and brought by a package of a language.
+        // Unpacked by a runtime, and installed by a language package.
         assert_eq!(
             maps("/tmp/libjna.so", upper(5), false, "/usr/bin/java"),
             None

@@ -95,13 +95,13 @@ fn typed_loop(ctx: &RuleContext<'_>, process: &Process) -> bool {
     if !typed || own && !replaced(ctx, process) {
         return false;
     }
-    let says = |words: &[&[u8]]| {
+    let contains_any = |words: &[&[u8]]| {
         let mut typed = process.argv.iter().skip(1);
         typed.any(|argument| words.iter().any(|word| argument.contains_str(word)))
     };
-    says(catalog::words::TALKS)
-        && says(catalog::words::RECEIVES)
-        && says(catalog::words::RUNS_COMMANDS)
+    contains_any(catalog::words::TALKS)
+        && contains_any(catalog::words::RECEIVES)
+        && contains_any(catalog::words::RUNS_COMMANDS)
 }
 
 /// Whether a process that began with the container runs a text that the container's command does
@@ -294,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn a_shell_behind_a_fifo_whichever_came_first() {
+    fn a_shell_behind_a_fifo_in_either_order() {
         for relay_first in [true, false] {
             let mut w = World::found();
             let init = w.init();
@@ -326,7 +326,7 @@ mod tests {
         w.found_process(init, "/usr/bin/java", &["java", "-jar", "x"], |p| {
             p.streams = piped(10);
         });
-        // It shares no pipe with who is connected.
+        // It shares no pipe with the connected process.
         w.found_process(init, "/bin/sh", &["sh"], |p| p.streams = piped(20));
         w.none("net.reverse-shell");
         let mut w = World::found();

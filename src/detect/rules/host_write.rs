@@ -20,10 +20,10 @@ pub(super) const RULE: Rule = Rule {
         attack: &["T1611", "T1543"],
         needs: &[Requirement::File, Requirement::Engine],
         explain: "Through a bind mount the container changed a file in a system directory of the \
-                  host. Critical where the file lets code run on the host or lets somebody in: \
+                  host. Critical where the file lets code run on the host or grants access to it: \
                   cron, units, accounts, SSH keys, the loader. Mounts of ordinary directories are \
                   not flagged.",
-        check: "Check the file on the host. Mount less, or read-only.",
+        check: "Check the file on the host. Mount fewer directories, or mount them read-only.",
     },
     handlers: &[Handler::File(|ctx, _, file| host(ctx, file))],
 };
@@ -46,7 +46,7 @@ const HOST_DIRS: &[&[u8]] = &[
 ];
 
 fn host(ctx: &RuleContext<'_>, file: &File) -> Alerts {
-    // Only a write through a bind mount, whose inode is never on the overlay.
+    // Only writes through a bind mount, where an inode is never on the overlay.
     if file.file.is_some_and(|f| {
         matches!(
             f.fs,
@@ -108,11 +108,11 @@ fn host(ctx: &RuleContext<'_>, file: &File) -> Alerts {
         let subject = program_roles::directory(&on_host).to_vec();
         let severity = graded(weight, change.errno);
         let alert = ctx.alert(severity, &subject, |explanation| {
-            let deed = match change.errno {
+            let action = match change.errno {
                 0 => "Wrote to the host",
                 _ => "Tried to write to the host",
             };
-            explanation.title = format!("{deed}: {}", crate::event::escape(&on_host));
+            explanation.title = format!("{action}: {}", crate::event::escape(&on_host));
             explanation.why.push(by(ctx, &file.comm));
         });
         alerts.push(alert.part(on_host.as_slice()).reason(line));

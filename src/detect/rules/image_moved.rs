@@ -17,7 +17,8 @@ pub(super) const RULE: Rule = Rule {
                   tag of its image to another image on this host. A container that is created by \
                   that name would run the other image. Removed tags, and images named by digest, \
                   are not flagged.",
-        check: "Which of the two is wanted? Replace the container, or find out who moved the tag.",
+        check: "Which of the two images is intended? Replace the container, or find out who moved \
+                the tag.",
     },
     handlers: &[Handler::Container(|ctx, _, _| moved(ctx))],
 };

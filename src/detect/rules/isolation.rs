@@ -77,7 +77,7 @@ fn mount(ctx: &RuleContext<'_>, memory: &mut KnownPrivileges, p: &Privilege) -> 
         "mount" | "move_mount" | "fsmount" | "mount_setattr" | "fsopen" | "fspick" => {
             Severity::High
         }
-        // A copy of a mount tree; a plain path handle is none.
+        // A copy of a mount tree; a plain path handle is not one.
         "open_tree" if p.args.get(2).is_some_and(|flags| flags & 1 != 0) => Severity::High,
         "umount2" => Severity::Low,
         _ => return Alerts::none(),
@@ -142,7 +142,7 @@ fn root(ctx: &RuleContext<'_>, memory: &mut KnownPrivileges, p: &Privilege) -> A
     let severity = match p.call.as_str() {
         "pivot_root" => Severity::High,
         "chroot" if foreign => Severity::High,
-        // Mounted from outside, or into a file system that was mounted by hand.
+        // Mounted from outside, or into a file system that a process mounted.
         "chroot" if path != b"/" && (ctx.session().is_some() || mounted_by_hand(ctx)) => {
             Severity::Medium
         }
@@ -167,7 +167,7 @@ fn leads_nowhere(path: &[u8]) -> bool {
     process.is_some_and(|process| !process.contains(&b'/'))
 }
 
-/// Whether a file system was mounted by hand in the container.
+/// Whether a process of the container mounted a file system.
 pub(super) fn mounted_by_hand(ctx: &RuleContext<'_>) -> bool {
     ctx.findings
         .all()

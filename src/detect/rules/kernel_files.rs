@@ -39,8 +39,8 @@ pub(super) const DEVICE: Rule = Rule {
         attack: &["T1611", "T1006"],
         needs: &[Requirement::File],
         explain: "A process opened a block device, /dev/mem, /proc/kcore or a similar file, or \
-                  created a device node: it reaches the host's disk or memory past every file \
-                  permission.",
+                  created a device node: it reaches the host's disk or memory, bypassing every \
+                  file permission.",
         check: "Which device? Does the container need it?",
     },
     handlers: &[Handler::File(|ctx, _, file| device(ctx, file))],

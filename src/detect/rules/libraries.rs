@@ -49,7 +49,7 @@ fn library(ctx: &RuleContext<'_>, file: &File) -> Alerts {
         return Alerts::none();
     }
     let path = &file.path;
-    // The program itself is mapped, too; its execution was judged.
+    // The program itself is mapped, too; its exec was checked.
     if ctx.process.is_some_and(|p| p.exe == *path) || path.as_bytes().is_empty() {
         return Alerts::none();
     }
@@ -234,7 +234,7 @@ mod tests {
         w.file(init, FileOp::MapExec, "/tmp/evil.so");
         assert_eq!(w.finding("drift.library").severity, Severity::Medium);
         w.only(&["drift.library"]);
-        // A memory file that nobody else writes holds what was put there to be run.
+        // A memory file that no other process writes contains code to be run.
         let mut w = World::steady();
         let init = w.init();
         w.file_as(init, FileOp::MapExec, "/memfd:x", |f| {
@@ -277,7 +277,7 @@ mod tests {
         w.file(p, FileOp::MapExec, "/tmp/t");
         assert_eq!(w.finding("drift.exec-new").severity, Severity::High);
         w.only(&["drift.exec-new"]);
-        // What the image's own program loads so is a library.
+        // A file that a program of the image loads in this way is a library.
         let mut w = World::steady();
         let init = w.init();
         w.create(init, "/tmp/t.so");

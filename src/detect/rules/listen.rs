@@ -73,7 +73,7 @@ fn found(ctx: &RuleContext<'_>, process: &Process) -> Alerts {
         .contains(&program_roles::name(&process.exe, &process.argv))
         && attribution::by_start_script(ctx, |_| false)
         && !gives_shell(process);
-    // A second door: a container that has ports of its own and lets people in on another.
+    // A possible back door: a container with declared ports that also accepts on another port.
     let name = program_roles::name(&process.exe, &process.argv);
     let declares = ctx.container.is_some_and(|c| !c.info.exposed.is_empty());
     let door = declares && catalog::programs::LOGIN_SERVERS.contains(&name);
@@ -225,13 +225,13 @@ fn listen(ctx: &RuleContext<'_>, memory: &mut YoungSockets, listen: &Listen, new
     let line = format!("listens on {}", listen.local);
     let alert = ctx.alert(severity, subject, |explanation| {
         let whose = if declared(ctx, port) {
-            "a port of its image, but not as its service"
+            "a port of its image, but not by its service"
         } else {
             "which its image does not declare"
         };
         explanation.title = format!("Listens on {}, {whose}", listen.local);
         if chosen {
-            let line = "port chosen by the kernel: the program asked for any";
+            let line = "port chosen by the kernel: the program requested no specific one";
             explanation.why.push(line.to_owned());
         }
         if let Some(p) = ctx.process {
@@ -300,7 +300,7 @@ mod tests {
         let shell = &["nc", "-l", "-p", "4444"][..];
         assert_eq!(listens("/bin/busybox", shell, |_| {}), Some(Severity::High));
         assert_eq!(listens("/usr/sbin/nginx", &["nginx"], |_| {}), None);
-        // A second door.
+        // A possible back door.
         let sshd = &["sshd", "-p", "4444"][..];
         assert_eq!(
             listens("/usr/sbin/sshd", sshd, |_| {}),
@@ -366,7 +366,7 @@ mod tests {
     }
 
     #[test]
-    fn a_socket_of_a_service_that_is_gone_at_once_is_information() {
+    fn a_short_lived_socket_of_a_service_is_information() {
         let listens = |seconds: u32| {
             let mut w = World::steady();
             let init = w.init();
@@ -391,7 +391,7 @@ mod tests {
         w.only(&[]);
         w.listen(java, "0.0.0.0:4444");
         assert_eq!(w.finding("net.listen-new").severity, Severity::Medium);
-        // What began later is no service of the start-up.
+        // A process that began later is not a service of the start-up.
         let late = w.exec(init, "/usr/bin/node", &["node", "/x.js"]);
         w.listen(late, "0.0.0.0:8081");
         assert_eq!(w.all("net.listen-new").len(), 2);

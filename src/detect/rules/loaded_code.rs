@@ -95,10 +95,10 @@ fn runs_printed(names: &ProgramAdditions, shell: &ProcessEntry, file: &[u8]) -> 
     text.is_some_and(|text| runs_output(text, file))
 }
 
-/// A shell's text has the output of what names this word run: by `eval`, another shell's `-c`, or as
-/// another shell's input.
+/// A shell's text runs the output of a command that contains this word: by `eval`, another shell's
+/// `-c`, or as another shell's input.
 pub(super) fn runs_output(text: &[u8], word: &[u8]) -> bool {
-    // Only where the output is what is run, not an argument of something else.
+    // Only if the output is run, not passed as an argument.
     let substitutions = text.find_iter(b"$(").chain(text.find_iter(b"`"));
     substitutions.into_iter().any(|at| {
         let (before, inside) = text.split_at(at);
@@ -163,7 +163,7 @@ fn runs_file(statement: &[u8]) -> bool {
         })
 }
 
-/// A web server's interpreter that is none of its own: what it runs, visitors ask for.
+/// An interpreter of a web server: visitors request the scripts that it runs.
 fn serves_scripts(name: &[u8]) -> bool {
     matches!(name, b"php-fpm" | b"php-cgi" | b"lsphp" | b"frankenphp")
 }
@@ -196,7 +196,7 @@ pub(super) fn examine(ctx: &RuleContext<'_>, file: &File) -> Alerts {
     } else if ctx.names().is_shell(name) {
         runs_in_shell(process, path)
     } else {
-        // Its script was judged when it started.
+        // Its script was checked when it started.
         let leaf = program_roles::leaf(path);
         let given = process.argv.iter().skip(1).map(|a| a.as_bytes());
         let server = serves_scripts(name);

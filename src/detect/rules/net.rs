@@ -95,11 +95,11 @@ fn destination(ctx: &RuleContext<'_>, memory: &mut KnownBehavior, connect: &Conn
         _ => "connected to",
     };
     let alert = ctx.alert(Severity::Low, b"destinations", |explanation| {
-        let deed = match connect.outcome {
+        let action = match connect.outcome {
             Outcome::Failed(_) => "Tried",
             _ => "Connected to",
         };
-        explanation.title = format!("{deed} a new public address: {shown}");
+        explanation.title = format!("{action} a new public address: {shown}");
     });
     let target = name.as_ref().map_or_else(
         || connect.remote.text().into_bytes(),

@@ -24,17 +24,17 @@ pub(super) const RULE: Rule = Rule {
         check: "Does the service need that domain, and what did the process do next?",
     },
     handlers: &[Handler::Dns(|ctx, memory, dns| {
-        asked(ctx, memory.of(), dns)
+        requested(ctx, memory.of(), dns)
     })],
 };
 
-fn asked(ctx: &RuleContext<'_>, memory: &mut KnownBehavior, dns: &Dns) -> Alerts {
+fn requested(ctx: &RuleContext<'_>, memory: &mut KnownBehavior, dns: &Dns) -> Alerts {
     let name = dns.name.as_bytes();
     let local = [&b".arpa"[..], b".local", b".internal", b".localdomain"];
     if !name.contains(&b'.') || local.iter().any(|end| name.ends_with(end)) {
         return Alerts::none();
     }
-    if !memory.learn(Behavior::Asked(domain(name))) || ctx.learning() {
+    if !memory.learn(Behavior::LookedUp(domain(name))) || ctx.learning() {
         return Alerts::none();
     }
     let info = ctx.container.map(|c| &c.info);

@@ -1,4 +1,4 @@
-//! Files that are named like secrets but are none: in another tree, or made by the reader.
+//! Files that are named like secrets but are not: in another tree, or created by the reader.
 
 use crate::catalog::path::parent_and_leaf;
 use crate::catalog::secrets;
@@ -130,7 +130,7 @@ mod tests {
             // Any other reader learns no more.
             let init = w.init();
             assert_eq!(read(&mut w, init, path), None, "{path}");
-            // It lay there before.
+            // It existed before.
             let mut w = World::steady();
             let s = w.session(&["sh"]);
             assert_eq!(read(&mut w, s, path), Some(Severity::Low), "{path}");
@@ -178,7 +178,7 @@ mod tests {
             let init = w.init();
             w.create(init, path);
             assert_eq!(read(&mut w, init, path), Some(Severity::High), "{path}");
-            // A job's own.
+            // A file of the job itself.
             let mut w = World::steady();
             let init = w.init();
             let job = w.exec(init, "/bin/sh", &["sh", "/job.sh"]);

@@ -43,7 +43,7 @@ fn is_record(path: &[u8]) -> bool {
     !passing && !path.starts_with(b"/var/lib/apt/")
 }
 
-/// The image's own small tools beside the package manager: triggers, diversions, alternatives.
+/// The image's small tools of the package manager: triggers, diversions, alternatives.
 fn is_its_tool(process: &ProcessEntry) -> bool {
     let leaf = program_roles::leaf(process.exe.as_bytes());
     process.file.origin() == Origin::Image

@@ -18,7 +18,8 @@ pub(super) const RULE: Rule = Rule {
         severity: Severity::Low,
         attack: &["T1072", "T1105"],
         needs: &[Requirement::Exec],
-        explain: "A package manager of the image ran after start-up. Files and programs of the installation are folded into this finding. A running container should be \
+        explain: "A package manager of the image ran after start-up. Files and programs of the \
+                  installation are merged into this finding. A running container should be \
                   replaced, not changed; in a development container this is ordinary.",
         check: "Which packages were installed, and by whom? Rebuild the image with them instead.",
     },
@@ -96,7 +97,7 @@ mod tests {
         w.create(dpkg, "/var/lib/dpkg/info/vim.postinst");
         w.exec_new(dpkg, "/var/lib/dpkg/info/vim.postinst");
         w.file(dpkg, FileOp::Create, "/etc/passwd");
-        // Afterwards what was installed runs without another word.
+        // Afterwards installed programs run without further findings.
         w.exec_new(shell, "/usr/bin/tool7");
         w.only(&["exec.package-manager", "exec.session"]);
         assert!(w.highest() <= Severity::Low);
@@ -112,7 +113,7 @@ mod tests {
         w.create(3000, "/etc/init.d/x");
         w.exec_new(3001, "/usr/bin/x");
         w.only(&[]);
-        // Another shell beside it is none.
+        // Another shell of that time is not part of it.
         w.existing(3002, init, "/bin/sh", &["sh"]);
         w.create(3002, "/usr/bin/y");
         w.only(&["file.program-changed"]);
@@ -159,21 +160,21 @@ mod tests {
         w.exit(pip);
         w.ticks(30);
         run(&mut w, "/srv/v/bin/tool", "now");
-        // One that the image has somewhere is one, too.
+        // One anywhere in the image is one, too.
         let pip = run(&mut w, "/app/.venv/bin/pip", "install");
         w.create(pip, "/usr/local/bin/other");
         w.only(&["exec.package-manager"]);
         let found = w.all("exec.package-manager");
         let severities: Vec<Severity> = found.iter().map(|f| f.severity).collect();
         assert_eq!(severities, [Severity::Info, Severity::Low]);
-        // A job of the package manager's name, and what settles triggers, install nothing.
+        // A job with the package manager's name, and trigger processing, install nothing.
         let mut quiet = World::steady();
         let init = quiet.init();
         quiet.exec(init, "/bin/sh", &["sh", "/etc/cron.daily/dpkg"]);
         let settle = ["dpkg", "--triggers-only", "--pending"];
         quiet.exec(init, "/usr/bin/dpkg", &settle);
         quiet.only(&[]);
-        // A script that only has the name gets no licence.
+        // A script that only has the name is not exempt.
         w.create(init, "/tmp/pip");
         let pip = run(&mut w, "/tmp/pip", "install");
         w.create(pip, "/usr/bin/ls");

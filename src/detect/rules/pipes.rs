@@ -41,7 +41,7 @@ fn by_descriptor(argv: &[Bytes]) -> bool {
     argv.iter().skip(1).any(|a| from_descriptor(a.as_bytes()))
 }
 
-/// A whole script given as an argument: its first line says so.
+/// A whole script given as an argument, recognised by its first line.
 fn whole_script(names: &ProgramAdditions, exec: &Exec) -> bool {
     let name = program_roles::name(&exec.exe, &exec.argv);
     (names.is_shell(name) || names.is_interpreter(name))
@@ -81,7 +81,7 @@ fn runs_decoded(names: &ProgramAdditions, exec: &Exec) -> bool {
         })
 }
 
-/// Deployment tools hand their first stage over like this by a command from outside.
+/// Deployment tools pass their first stage like this in a command from outside.
 fn decoded_text(ctx: &RuleContext<'_>, exec: &Exec) -> Alerts {
     let command = program_roles::command_line(&exec.argv, &exec.exe, 160);
     if ctx.starting_up() {

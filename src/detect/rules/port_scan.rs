@@ -179,7 +179,7 @@ fn scan(ctx: &RuleContext<'_>, memory: &mut PortScans, connect: &Connect) -> Ale
         .collect();
     if !alerts.is_empty() {
         if !memory.goes_on(now) {
-            alerts.extend(engines_asked(ctx));
+            alerts.extend(probed_engines(ctx));
         }
         memory.latest = Some(now);
     }
@@ -187,7 +187,7 @@ fn scan(ctx: &RuleContext<'_>, memory: &mut PortScans, connect: &Connect) -> Ale
 }
 
 /// Closed engine ports that were tried just before turn out to be part of the scan.
-fn engines_asked(ctx: &RuleContext<'_>) -> Option<Alert> {
+fn probed_engines(ctx: &RuleContext<'_>) -> Option<Alert> {
     let (rule, subject) = (RUNTIME_API, REFUSED.as_bytes());
     let index = ctx.findings.find(rule, Some(ctx.owner), subject)?;
     let finding = ctx.findings.get(index)?;
@@ -296,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn ports_of_a_network_are_one_scan_and_engines_asked_for_are_part_of_it() {
+    fn ports_of_a_network_are_one_scan_that_includes_engine_ports() {
         const PORTS: [u16; 9] = [22, 80, 443, 2375, 2376, 3306, 5432, 6379, 8080];
         let by_hosts = |host: usize, port: usize| (host, PORTS[port]);
         let by_ports = |n: usize, port: usize| (n, PORTS[port]);
@@ -315,8 +315,8 @@ mod tests {
             }
             let f = w.finding("net.scan");
             assert_eq!(f.title, "Scanned ports of several hosts");
-            let asked = w.all("net.runtime-api");
-            assert!(asked.len() <= 1, "{asked:?}");
+            let requested = w.all("net.runtime-api");
+            assert!(requested.len() <= 1, "{requested:?}");
         }
         // Peers of a cluster have a few ports each, and mostly answer.
         let mut w = World::steady();
@@ -343,7 +343,7 @@ mod tests {
             w.ticks(5);
         }
         w.only(&["net.scan"]);
-        // Somebody who tries again tries the same port; a cluster's ports answer.
+        // A retry uses the same port; a cluster's ports answer.
         let mut w = World::steady();
         let init = w.init();
         for port in 1..100 {

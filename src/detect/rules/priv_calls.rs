@@ -10,7 +10,7 @@ use crate::detect::{Handler, Requirement, Rule, RuleInfo, Severity, attribution,
 use crate::event::Privilege;
 use crate::state::ProcessEntry;
 
-/// Reaching into other processes.
+/// Access to other processes.
 pub(super) const TRACE: Rule = Rule {
     info: RuleInfo {
         id: "priv.process-access",
@@ -73,7 +73,7 @@ pub(super) fn meaningless(errno: u16) -> bool {
 }
 
 /// The words for a call in a title: done, and tried.
-fn deed(p: &Privilege) -> (&'static str, &'static str) {
+fn action(p: &Privilege) -> (&'static str, &'static str) {
     match p.call.as_str() {
         "umount2" => ("Unmounted a file system", "unmount a file system"),
         "mount" | "move_mount" | "fsmount" | "mount_setattr" | "fsopen" | "fspick"
@@ -122,7 +122,7 @@ fn title(ctx: &RuleContext<'_>, p: &Privilege) -> String {
             process.exe.escaped()
         );
     }
-    let (done, tried) = deed(p);
+    let (done, tried) = action(p);
     let namespaces = match p.call.as_str() {
         "setns" | "unshare" | "clone" | "clone3" => namespaces(&p.detail),
         _ => String::new(),

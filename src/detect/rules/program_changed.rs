@@ -25,7 +25,7 @@ pub(super) const RULE: Rule = Rule {
         explain: "A process wrote, replaced, linked over or removed a file in a program or \
                   library directory after start-up, and the process is not a package manager of the image. Refused attempts are one severity lower. Caches of interpreters (compiled Python) \
                   do not count.",
-        check: "Compare the file with the image's. Was it run since?",
+        check: "Compare the file with the image's. Has it been run since?",
     },
     handlers: &[
         Handler::File(|ctx, memories, file| examine(ctx, memories.of(), file)),
@@ -36,8 +36,8 @@ pub(super) const RULE: Rule = Rule {
 /// Files remembered of one container.
 const MAX_OPENED: usize = 256;
 
-/// Files that were opened for writing and may have the same content still: `touch` and an empty
-/// append do that; a comparison shows it.
+/// Files that were opened for writing and may still have the same content, as after `touch` or an
+/// empty append; a comparison shows it.
 #[derive(Debug, Clone, Default)]
 struct OpenedPrograms {
     /// Not compared yet.
@@ -83,7 +83,7 @@ fn compared(ctx: &RuleContext<'_>, memories: &mut RuleMemories<'_>, compare: &Co
         return Alerts::none();
     };
     let title = format!(
-        "Opened for writing, with the content of the image still: {}",
+        "Opened for writing, content unchanged from the image: {}",
         compare.path.escaped()
     );
     Alert::addition(index)
@@ -121,7 +121,7 @@ fn examine(ctx: &RuleContext<'_>, opened: &mut OpenedPrograms, file: &File) -> A
             continue;
         }
         opened.note(file.op, change.path, change.errno);
-        // A new file beside the image's programs is less severe than a replaced program; a removal
+        // A new file next to the image's programs is less severe than a replaced program; a removal
         // plants nothing.
         let base = if change.verb == "removed" {
             Severity::Medium
@@ -214,7 +214,7 @@ mod tests {
         assert_eq!(severity(&w), Severity::High, "the other one is not known");
         w.compare("/usr/bin/awk", 71, CompareClass::CopiedUp);
         assert_eq!(severity(&w), Severity::Info);
-        // What follows counts again, and stays.
+        // Later changes count again, and stay.
         open(&mut w, "/usr/bin/find");
         assert_eq!(severity(&w), Severity::High);
         w.compare("/usr/bin/find", 70, CompareClass::Modified);

@@ -24,7 +24,7 @@ pub(super) const MASQUERADE: Rule = Rule {
         severity: Severity::High,
         attack: &["T1036.004", "T1036.005", "T1564.001"],
         needs: &[Requirement::Exec],
-        explain: "A process calls itself a kernel thread, or a program that is not in the image \
+        explain: "A process has the name of a kernel thread, or a program that is not in the image \
                   has a system daemon's name, is in a hidden directory or has the file extension \
                   of data.",
         check: "Inspect the executable behind the name.",
@@ -409,7 +409,8 @@ mod tests {
             &["worker", "-o", "stratum+tcp://pool.example:3333"],
         );
         assert_eq!(w.finding("exec.miner").severity, Severity::Critical);
-        // The image's own starter of programs is no second one; another of its name is no starter.
+        // The image's own wrapper is not a second miner; another program with its name is not a
+        // wrapper.
         let mut w = World::steady();
         let init = w.init();
         let words = ["nohup", "worker", "-o", "stratum+tcp://pool.example:3333"];

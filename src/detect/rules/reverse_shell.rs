@@ -51,7 +51,7 @@ fn fresh(ctx: &RuleContext<'_>, pid: u32) -> Option<Outbound> {
 fn reverse(ctx: &RuleContext<'_>, memory: &mut BareShells, exec: &Exec) -> Alerts {
     let pid = ctx.event.pid;
     if shell(ctx.names(), exec).is_none() {
-        if let Some(out) = told_to_run(ctx, exec) {
+        if let Some(out) = runs_commands_of_peer(ctx, exec) {
             let command = program_roles::command_line(&exec.argv, &exec.exe, 160);
             return reverse_alert(ctx, &out, &command).into();
         }
@@ -68,7 +68,7 @@ fn reverse(ctx: &RuleContext<'_>, memory: &mut BareShells, exec: &Exec) -> Alert
     // Its parent connected, and the shell waits for commands.
     let parents = || {
         let parent = ctx.ancestors().nth(1)?;
-        // A connected shell passes on the data that it read; so does the neighbour of a relay.
+        // A connected shell passes on the data that it read; so does the process next to a relay.
         if !bare(ctx.names(), exec) {
             let relays =
                 ctx.names().is_shell(program_roles::of(parent)) || has_text(ctx.names(), parent);
@@ -111,7 +111,8 @@ fn has_text(names: &ProgramAdditions, process: &ProcessEntry) -> bool {
         && (name.ends_with(b"awk") || program_roles::takes_text(&process.argv))
 }
 
-/// What connected above shells that only start this one with its own input: `sh -c 'sh -i <&3'`.
+/// The connected process above shells that only start this one with its own input: `sh -c 'sh -i
+/// <&3'`.
 fn through_shells(ctx: &RuleContext<'_>, exec: &Exec) -> Option<Outbound> {
     let hands_on = |p: &&ProcessEntry| {
         let text = program_roles::shell_text(&p.argv);
@@ -127,14 +128,14 @@ fn through_shells(ctx: &RuleContext<'_>, exec: &Exec) -> Option<Outbound> {
     out.filter(|out| !closed(ctx, out))
 }
 
-/// The text gives what it starts no other input than a descriptor that is there.
+/// The text gives the started program no other input than an existing descriptor.
 fn keeps_input(text: &[u8]) -> bool {
     let other = |at: usize| text.get(at + 1) != Some(&b'&');
     !text.contains(&b'|') && !text.find_iter(b"<").any(other)
 }
 
-/// A text given as an argument is connected and has somebody's question about the system answered.
-fn told_to_run(ctx: &RuleContext<'_>, exec: &Exec) -> Option<Outbound> {
+/// A script given as an argument is connected and runs a command that queries the system.
+fn runs_commands_of_peer(ctx: &RuleContext<'_>, exec: &Exec) -> Option<Outbound> {
     let parent = ctx.ancestors().nth(1)?;
     if !has_text(ctx.names(), parent) || is_fetch(ctx, parent.pid) {
         return None;
@@ -166,7 +167,7 @@ fn closed(ctx: &RuleContext<'_>, out: &Outbound) -> bool {
     row.is_some_and(|row| row.open == 0 && row.phase == Phase::Closed)
 }
 
-/// An interpreter that starts shells runs beside a relay with a connection: `nc … | awk …`.
+/// An interpreter that starts shells runs next to a relay with a connection: `nc … | awk …`.
 fn relayed(ctx: &RuleContext<'_>, parent: &ProcessEntry) -> Option<Outbound> {
     if !ctx.names().is_interpreter(program_roles::of(parent)) {
         return None;
@@ -368,7 +369,7 @@ mod tests {
         let grandchild = w.fork(child);
         w.exec_as(grandchild, child, "/bin/sh", &["/bin/sh", "-i"], |_| {});
         assert_eq!(w.finding("net.reverse-shell").severity, Severity::Critical);
-        // Another program in between makes it another's affair.
+        // Another program in between excludes it.
         let mut w = World::steady();
         let init = w.init();
         let perl = w.exec(init, "/usr/bin/perl", &["perl", "-e", "x"]);
@@ -410,7 +411,7 @@ mod tests {
         w.connect(p, "10.9.8.7:4444");
         w.exec_as(p, init, "/usr/bin/perl", &["perl"], |_| {});
         assert_eq!(w.finding("net.reverse-shell").severity, Severity::Critical);
-        // A probe of a port, then a program; a relay beside a filter that starts nothing.
+        // A probe of a port, then a program; a relay next to a filter that starts nothing.
         let mut w = World::steady();
         let init = w.init();
         let sh = w.exec(init, "/bin/bash", &["bash", "/wait.sh"]);
@@ -425,7 +426,7 @@ mod tests {
     }
 
     #[test]
-    fn ordinary_shells_beside_connections_are_silent() {
+    fn ordinary_shells_next_to_connections_are_silent() {
         let mut w = World::starting();
         let init = w.init();
         let app = w.exec(init, "/usr/bin/python3", &["python3", "app.py"]);
@@ -433,7 +434,7 @@ mod tests {
         // A service connects to its database and runs a command through the shell.
         w.connect(app, "10.0.0.5:5432");
         w.exec(app, "/bin/sh", &["sh", "-c", "ffmpeg -i x"]);
-        // A script's shell asks a resolver, then runs a script.
+        // A script's shell queries a resolver, then runs a script.
         let sh = w.exec(init, "/bin/sh", &["sh", "/job.sh"]);
         let curl = w.exec(sh, "/usr/bin/curl", &["curl", "x"]);
         w.connect(curl, "10.0.0.9:80");

@@ -43,8 +43,8 @@ pub(super) const CAPABILITY: Rule = Rule {
         attack: &["T1548"],
         needs: &[Requirement::Capability],
         explain: "After start-up the container used a capability for the first time. Medium for \
-                  those that reach the host (modules, raw I/O, boot, reading past permissions) or \
-                  give files capabilities.",
+                  those that reach the host (modules, raw I/O, boot, reading without permission \
+                  checks) or give files capabilities.",
         check: "Can the capability be dropped from the container?",
     },
     handlers: &[Handler::Capability(|ctx, memory, c| {
@@ -115,7 +115,7 @@ fn capability(
     if !c.granted || ctx.starting_up() {
         return Alerts::none();
     }
-    // A container that was found running used the capabilities that it needs before watching began.
+    // A container that was found running has used its capabilities before watching began.
     let weight = match c.name.as_str() {
         // With it a process can give a file capabilities, which equals a setuid bit.
         "SETFCAP" if ctx.installing() => return Alerts::none(),
@@ -179,7 +179,7 @@ mod tests {
             w.all("priv.became-root").first().map(|f| f.severity)
         };
         assert_eq!(judged(true, 165_536, 165_536), None);
-        // The container's facts are not there yet.
+        // The container's facts are not known yet.
         assert_eq!(judged(false, 165_536, 165_536), None);
         assert_eq!(judged(true, 166_536, 165_536), Some(Severity::High));
         assert_eq!(judged(false, 1000, 0), Some(Severity::High));

@@ -127,7 +127,7 @@ mod tests {
         let all = w.all("drift.script");
         assert_eq!((all.len(), all[0].count), (1, 5));
         assert_eq!(all[0].parts.len(), 4);
-        // Scripts that somebody else wrote are findings of their own.
+        // Scripts that another process wrote are separate findings.
         let other = w.session(&["sh"]);
         w.create(other, "/srv/x.sh");
         w.exec(s, "/bin/sh", &["sh", "/srv/x.sh"]);

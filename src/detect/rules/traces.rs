@@ -95,7 +95,7 @@ fn logs(ctx: &RuleContext<'_>, file: &File) -> Alerts {
     } else {
         ctx.path_class(&file.path)
     };
-    // Lines are taken out of a log by writing it anew beside itself, as `sed -i` does.
+    // Lines are removed from a log by writing a new file and renaming it, as `sed -i` does.
     let edited = file.op == FileOp::Rename
         && file.target.as_ref().is_some_and(|target| {
             let beside = program_roles::directory(target) == program_roles::directory(&file.path);
@@ -130,7 +130,7 @@ fn logs(ctx: &RuleContext<'_>, file: &File) -> Alerts {
         let rotation = ctx
             .ancestors()
             .any(|p| catalog::programs::LOG_ROTATORS.contains(&program_roles::of(p)));
-        // A log that is opened anew is begun by its service; nobody begins a kept log by hand.
+        // A reopened log is started by its service; no shell starts a preserved log.
         let name = ctx.process.map(program_roles::of).unwrap_or_default();
         let begun = file.op == FileOp::Truncate
             && !catalog::programs::TRUNCATORS.contains(&name)
@@ -182,7 +182,7 @@ mod tests {
         w.link(s, FileOp::Symlink, "/root/.bash_history", "/dev/null");
         let f = w.finding("file.traces-cleared");
         assert_eq!((f.severity, f.count), (Severity::Medium, 3));
-        // A log that is kept is not begun anew by a shell, others are.
+        // A preserved log is not started again by a shell; others are.
         let mut w = World::steady();
         let init = w.init();
         let sh = w.exec(init, "/bin/sh", &["sh", "-c", "x"]);

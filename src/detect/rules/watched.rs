@@ -15,9 +15,9 @@ pub(super) const RULE: Rule = Rule {
         severity: Severity::Medium,
         attack: &["T1565.001"],
         needs: &[Requirement::File],
-        explain: "The policy file lists patterns of paths (`sensitive = […]`). Changes to them \
-                  count, and reads that the probes report. Without such a list this rule reports \
-                  nothing.",
+        explain: "The policy file lists path patterns (`sensitive = […]`). Changes of matching \
+                  files count, and reads that the probes report. Without such a list this rule \
+                  reports nothing.",
         check: "Should this process access the file?",
     },
     handlers: &[Handler::File(|ctx, _, file| examine(ctx, file))],

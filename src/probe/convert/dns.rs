@@ -14,7 +14,7 @@ const HEADER: usize = 12;
 const TCP: u8 = 6;
 /// Smallest resource record: root name, type, class, time to live, length.
 const SMALLEST_RECORD: usize = 11;
-/// The header's bit that says that the server cut the message.
+/// The header's bit for a message truncated by the server.
 const TRUNCATED: u8 = 0x02;
 /// Maximum number of addresses of one answer.
 const ADDRESSES_MAX: usize = 256;
@@ -39,9 +39,9 @@ pub struct Segment<'a> {
     pub server: IpAddr,
     /// Number of its first byte in the stream.
     pub seq: u32,
-    /// The stream begins with it, without a byte before.
+    /// The stream begins with it.
     pub begins: bool,
-    /// The stream ends after it, or was broken off.
+    /// The stream ends after it, or was aborted.
     pub ends: bool,
     /// Its first bytes, up to [`hullwatch_abi::dns::MESSAGE_MAX`].
     pub bytes: &'a [u8],
@@ -88,7 +88,7 @@ fn malformed(what: &'static str) -> ConvertError {
 }
 
 /// Whether these first bytes of a message are those of an answer to one question; `None` when they
-/// are too few to tell.
+/// are too few to decide.
 #[must_use]
 pub fn is_answer(message: &[u8]) -> Option<bool> {
     let &[_, _, flags, _, qd_high, qd_low] = message.first_chunk()?;
@@ -208,7 +208,7 @@ fn question_type(message: &[u8]) -> Option<usize> {
 }
 
 /// Lower case, without the final dot. A dot or backslash inside a label is escaped, as in zone
-/// files, so that no label can pass for two.
+/// files, so that no label can be taken for two.
 fn text(name: &Name<'_>) -> Bytes {
     let mut out = Vec::new();
     for (i, label) in name.as_bytes().enumerate() {
@@ -342,7 +342,7 @@ mod tests {
     }
 
     #[test]
-    fn a_segment_is_reported_as_it_came() {
+    fn a_segment_is_reported_unchanged() {
         let mut segment = record(b"abc", TCP);
         // 0x0102_0304, behind the cookie, the server and the total; SYN and FIN in the last word.
         segment[28..32].copy_from_slice(&0x0102_0304_u32.to_ne_bytes());
@@ -387,7 +387,7 @@ mod tests {
     }
 
     #[test]
-    fn more_addresses_than_are_kept_are_said() {
+    fn dropped_addresses_are_reported() {
         let answer = |count: u16| {
             let addresses = (0..count).map(|n| {
                 let [high, low] = n.to_be_bytes();

@@ -31,7 +31,7 @@ pub fn decode(body: &[u8], ppid: u32) -> Result<NamespaceEntry, ConvertError> {
     if whole.is_empty() {
         words = vec![comm.clone()];
     }
-    // All ones: nobody logged in.
+    // All ones: no login.
     let known = record.flags & flag::NO_LOGIN == 0 && record.login_uid != u32::MAX;
     Ok(NamespaceEntry {
         client: Client {
@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn says_who_entered_and_who_started_that() {
+    fn reports_the_entering_process_and_its_parent() {
         let entry = decode(&bytes(b"nsenter\0-t\x007\0-m\0", 1000), 70).unwrap();
         let client = &entry.client;
         assert_eq!(client.argv, ["nsenter", "-t", "7", "-m"].map(Bytes::from));

@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_of_a_ring_says_so() {
+    fn a_request_of_a_ring_is_marked() {
         let record = |flags| FileRecord {
             op: op::MKDIR,
             flags,

@@ -1,4 +1,4 @@
-//! The past of a running watch beside a recording of the same.
+//! The past of a running watch, compared with a recording of the same.
 
 use super::*;
 use crate::recording::{Player, demo};
@@ -169,7 +169,7 @@ fn where_processes_come_and_go_the_past_is_what_a_recording_shows() {
         past.push(event, &core);
         past.settle();
         if event.seq.is_multiple_of(5000) {
-            // What is said to be remembered is, and nothing else.
+            // The stated part is kept, and nothing else.
             let first = past.get(past.first()).unwrap();
             let (begin, end) = past.overview(None).span;
             assert!(begin <= first.ts && end == event.ts);
@@ -198,7 +198,7 @@ fn where_processes_come_and_go_the_past_is_what_a_recording_shows() {
         while let Some(event) = next.next_if(|event| event.ts <= to) {
             recorded.apply(event);
         }
-        // From the present, so that each way begins at a keyframe.
+        // From the present, so that each seek begins at a keyframe.
         player.seek(end).unwrap();
         player.seek(to).unwrap();
         assert_eq!(player.position(), to);

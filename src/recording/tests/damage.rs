@@ -199,7 +199,7 @@ fn a_file_that_is_no_recording_is_refused_with_the_reason() {
 
 /// Damage costs the frame it is in; the frames behind it are read.
 #[test]
-fn behind_a_damaged_frame_reading_goes_on() {
+fn reading_continues_after_a_damaged_frame() {
     let mut file = Vec::new();
     let (_dir, path) = scratch("s.jsonl.zst");
     let header = Header::here(Timestamp(1), Settings::default());

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::*;
 
-/// Until it shows `events` events: it must not stall on the way.
+/// Until it shows `events` events; it must not stall.
 fn wait(player: &mut Player, events: u64) {
     let (mut stalled_at, mut since) = (player.ordinal(), Instant::now());
     while player.ordinal() < events {
@@ -84,7 +84,7 @@ fn a_long_session_is_joined_at_its_present() {
 }
 
 #[test]
-fn a_writer_that_is_gone_is_not_waited_for() {
+fn an_ended_writer_is_not_waited_for() {
     for name in ["s.jsonl", "s.jsonl.zst"] {
         let (_dir, path) = scratch(name);
         let mut writer = Writer::create(&path, &header()).unwrap();

@@ -88,7 +88,7 @@ fn a_recorder_writes_what_it_is_given() {
 }
 
 #[test]
-fn a_recorder_that_cannot_follow_says_how_much_is_missing() {
+fn a_recorder_that_falls_behind_reports_the_missing_events() {
     let (_dir, path) = scratch("s.jsonl");
     let mut recorder = Recorder::start(&path, &header(), Vec::new()).unwrap();
     // Far more than the queue holds, at once.
@@ -140,7 +140,7 @@ fn a_file_that_others_remove_or_cut_is_noticed() {
 
 /// The disk takes some bytes, then none, then more: the file is as if it had never been full.
 #[test]
-fn a_recording_goes_on_when_a_full_disk_has_room_again() {
+fn a_recording_continues_when_a_full_disk_has_space_again() {
     let events = stream(40, 200);
     for name in ["s.jsonl", "s.jsonl.zst"] {
         let (_dir, path) = scratch(name);
@@ -173,7 +173,7 @@ fn a_recording_goes_on_when_a_full_disk_has_room_again() {
         assert_eq!((back.len(), &back), (events.len(), &events));
         assert_eq!(report.notices(), Vec::<String>::new());
         assert!(report.complete);
-        // When the wait is given up, the error is returned.
+        // When waiting ends without success, the error is returned.
         let (_dir, path) = scratch(name);
         let mut writer = Writer::create(&path, &header()).unwrap();
         writer.limit(&Arc::default());

@@ -74,7 +74,7 @@ pub(super) fn facts(core: &Core, query: &Query<'_>, id: &ContainerId) -> Option<
         .filter(|f| f.container.as_ref() == Some(id) && f.rule.starts_with("base."))
         .collect();
     beyond.sort_by_key(|f| std::cmp::Reverse((f.severity, f.last)));
-    facts.push(heading(format!("Beyond it: {}", beyond.len())));
+    facts.push(heading(format!("Not in the baseline: {}", beyond.len())));
     facts.extend(beyond.into_iter().map(|f| {
         let text = format!("{} {}{}", query.zone.clock(f.last), times(f.count), f.title);
         flagged(f.severity, &f.id.to_string(), text)
@@ -99,11 +99,11 @@ fn progress(baseline: &Baseline, ready: &Readiness) -> Vec<DetailLine> {
     facts.push(fact(
         "learned",
         format!(
-            "{} min, {} starts, {} ends, {} events lost",
+            "{} min, {}, {}, {} lost",
             sum(|s| s.observed) / 60,
-            sum(|s| s.starts.into()),
-            sum(|s| s.stops.into()),
-            sum(|s| s.lost)
+            things(sum(|s| s.starts.into()), "start"),
+            things(sum(|s| s.stops.into()), "end"),
+            things(sum(|s| s.lost), "event")
         ),
     ));
     facts
@@ -174,7 +174,7 @@ fn more(facts: &mut Vec<DetailLine>, all: usize) {
     }
 }
 
-/// Current use beside the peaks that were learned.
+/// Current use compared with the learned peaks.
 fn beside(container: &Container, baseline: &Baseline) -> Vec<DetailLine> {
     let peak = |of: fn(&LearningSource) -> u64| {
         let peaks = baseline.sources.values().map(of);

@@ -11,7 +11,7 @@ use crate::tui::text::{span, times};
 /// Lines of each part.
 const MOST: usize = 100;
 
-/// The title of the page; `None` when its steps are forgotten.
+/// The title of the page; `None` when its steps were evicted.
 pub(super) fn title(core: &Core, id: &ContainerId) -> Option<String> {
     let builds = core.state.builds();
     let build = builds.iter().find(|build| build.id() == Some(id))?;

@@ -51,7 +51,7 @@ pub(super) fn facts(core: &Core, query: &Query<'_>, incident: &Incident) -> Vec<
     ];
     facts.extend(history(core, query, incident));
     facts.push(heading(match report.processes.len() {
-        0 => "No process of it is known to run".to_owned(),
+        0 => "No process of it is known to be running".to_owned(),
         n => format!("Runs now: {} (host pid)", things(n as u64, "process")),
     }));
     let running = report.processes.iter().take(MAX_ROWS);
@@ -107,7 +107,7 @@ fn accepted(incident: &Incident) -> String {
         (None, 0) => String::new(),
         (None, n) => {
             let silenced = things(n, "finding");
-            format!("{silenced} of it, silenced and not listed; the following are not silenced")
+            format!("{silenced} of it silenced and not listed here")
         }
     }
 }

@@ -38,7 +38,7 @@ pub(super) fn fact(name: &str, text: impl Into<String>) -> DetailLine {
     }
 }
 
-/// A finding in a line: its letter and a word beside it, and its text.
+/// A finding in a line: its letter, a word, and its text.
 pub(super) fn flagged(severity: Severity, word: &str, text: impl Into<String>) -> DetailLine {
     DetailLine {
         severity: Some(severity),

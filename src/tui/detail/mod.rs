@@ -287,7 +287,7 @@ fn by(comm: &crate::event::Bytes, pid: u32) -> String {
     format!("{} (host pid {pid})", comm.escaped())
 }
 
-/// The value in the container, with the host's beside it where they differ.
+/// The value in the container, followed by the host's where they differ.
 fn user_id(core: &Core, process: &ProcessEntry) -> String {
     let inside = rows::inside_uid(core, process);
     if inside == process.uid {

@@ -36,7 +36,7 @@ pub(super) fn facts(core: &Core, query: &Query<'_>, id: &ContainerId) -> Option<
         facts.push(fact("", second.join(" | ")));
     }
     let names = |outcome| of(outcome).map(name).collect::<Vec<_>>().join(", ");
-    facts.push(heading("The others"));
+    facts.push(heading("Other checks"));
     facts.push(fact("passed", names(PostureOutcome::Pass)));
     facts.push(fact("unknown", names(PostureOutcome::Unknown)));
     facts.retain(|line| !line.blank());

@@ -10,7 +10,7 @@ use crate::tui::text::things;
 
 /// Maximum number of lines.
 const MOST: usize = 8;
-/// The words by which a finding names the user who began a session.
+/// The words by which a finding names the user who started an exec session.
 const STARTED: &str = "started by";
 
 /// Whether both findings belong together: they share an event, or descend from a common process

@@ -117,7 +117,7 @@ fn programs(core: &Core, query: &Query<'_>, then: Timestamp) -> Vec<DetailLine> 
         .collect()
 }
 
-/// The program of a process: a busybox applet is another program than the shell beside it.
+/// The program of a process: a busybox applet is another program than the busybox shell.
 fn program(process: &ProcessEntry) -> Bytes {
     process.argv.first().unwrap_or(&process.exe).clone()
 }

@@ -43,13 +43,13 @@ pub(in crate::tui) fn takes(action: Action) -> bool {
 /// Carries out an action of this module, into the working directory or the terminal; returns the
 /// message. `None`: another module handles it.
 pub(in crate::tui) fn act(
-    asked: &ActionRequest,
+    requested: &ActionRequest,
     core: &Core,
     ui: &Ui,
     screen: &Appearance,
     terminal: &mut impl Write,
 ) -> Option<String> {
-    let message = match asked.action {
+    let message = match requested.action {
         Action::CopyCell => {
             let text = cell(core, ui);
             let what = shortened(text.as_deref());
@@ -67,7 +67,7 @@ pub(in crate::tui) fn act(
             copy(found, &what, terminal)
         }
         Action::Export => {
-            let format = asked.argument.as_deref().unwrap_or("json");
+            let format = requested.argument.as_deref().unwrap_or("json");
             match Format::named(format) {
                 Some(format) => export(core, ui, screen, format, Path::new(".")),
                 None => Err(format!("{format}: json, csv, txt or svg")),
@@ -436,7 +436,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_are_copied_as_the_session_holds_them() {
+    fn rows_are_copied_as_recorded() {
         let core = demo::core();
         for pane in Pane::ALL {
             let ui = looking(&core, pane);

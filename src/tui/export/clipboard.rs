@@ -68,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn text_goes_through_whatever_is_between() {
+    fn text_passes_through_multiplexers() {
         assert_eq!(copied("a\x1bb", Between::Nothing), "\x1b]52;c;YRti\x07");
         assert_eq!(
             copied("ab", Between::Tmux),
@@ -90,7 +90,7 @@ mod tests {
     #[test]
     fn the_environment_shows_the_multiplexer() {
         let found = |name: &'static str, value: &'static str| {
-            Between::found(move |asked| (asked == name).then(|| value.to_owned()))
+            Between::found(move |requested| (requested == name).then(|| value.to_owned()))
         };
         assert_eq!(found("TMUX", "/tmp/x,1,0"), Between::Tmux);
         assert_eq!(found("TERM", "screen-256color"), Between::Screen);

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 pub(in crate::tui) struct Grid {
     pub(in crate::tui) names: Vec<&'static str>,
     pub(in crate::tui) rows: Vec<Vec<Cell>>,
-    /// Values of each row for programs only; empty unless asked for.
+    /// Values of each row for programs only; empty unless requested.
     pub(in crate::tui) more: Vec<Map<String, Value>>,
 }
 

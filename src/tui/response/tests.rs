@@ -22,21 +22,24 @@ fn menu(core: &Core, allowed: bool) -> ResponseDialog {
 fn when_not_allowed_the_menu_only_copies() {
     let core = core();
     for code in [KeyCode::Enter, KeyCode::Char('y')] {
-        let (open, asked) = press(menu(&core, false), code);
+        let (open, requested) = press(menu(&core, false), code);
         assert!(open.is_some());
-        let Some(ResponseRequest::Copy(line, _)) = asked else {
-            panic!("{asked:?}");
+        let Some(ResponseRequest::Copy(line, _)) = requested else {
+            panic!("{requested:?}");
         };
         assert!(line.starts_with("docker pause "), "{line}");
     }
 }
 
 #[test]
-fn when_allowed_it_asks_once_and_only_y_confirms() {
+fn when_allowed_it_needs_one_confirmation_by_y() {
     let core = core();
-    let asked = |then: KeyCode| {
-        let (open, asked) = press(menu(&core, true), KeyCode::Enter);
-        assert!(asked.is_none(), "nothing is done before it was confirmed");
+    let requested = |then: KeyCode| {
+        let (open, requested) = press(menu(&core, true), KeyCode::Enter);
+        assert!(
+            requested.is_none(),
+            "nothing is done before it was confirmed"
+        );
         press(open.unwrap(), then)
     };
     for no in [
@@ -45,13 +48,13 @@ fn when_allowed_it_asks_once_and_only_y_confirms() {
         KeyCode::Char('n'),
         KeyCode::Char(' '),
     ] {
-        let (open, asked) = asked(no);
+        let (open, requested) = requested(no);
         assert!(
-            open.is_some_and(|open| !open.confirming) && asked.is_none(),
+            open.is_some_and(|open| !open.confirming) && requested.is_none(),
             "{no:?}"
         );
     }
-    let (open, made) = asked(KeyCode::Char('y'));
+    let (open, made) = requested(KeyCode::Char('y'));
     assert!(open.is_none());
     let Some(ResponseRequest::Make(suggestion)) = made else {
         panic!("{made:?}");
@@ -68,10 +71,10 @@ fn interactive_responses_are_only_copied() {
         .iter()
         .position(|s| s.action == ResponseAction::Shell);
     dialog.at = shell.unwrap();
-    let (open, asked) = press(dialog, KeyCode::Enter);
+    let (open, requested) = press(dialog, KeyCode::Enter);
     assert!(open.is_some_and(|open| !open.confirming));
     assert!(
-        matches!(asked, Some(ResponseRequest::Copy(..))),
-        "{asked:?}"
+        matches!(requested, Some(ResponseRequest::Copy(..))),
+        "{requested:?}"
     );
 }

@@ -13,7 +13,7 @@ use crate::incident::{ByContainer, is_chain, sentence};
 use crate::state::{Build, Container};
 use crate::tui::text::{coarse, count};
 
-/// Steps of builds have rows of their own when the filter asks for their role.
+/// Steps of builds have rows of their own when the filter selects their role.
 pub(super) fn one_by_one(query: &Query<'_>, role_column: usize) -> bool {
     query.filter.asks(role_column)
 }
@@ -168,7 +168,7 @@ mod tests {
     use crate::tui::pane::Pane;
 
     #[test]
-    fn a_build_is_one_row_unless_its_steps_are_asked_for() {
+    fn a_build_is_one_row_unless_the_filter_selects_its_steps() {
         let mut core = Core::default();
         for (seq, name, role) in [
             (1, "web", Role::Container),

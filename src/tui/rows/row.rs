@@ -58,7 +58,7 @@ pub(in crate::tui) struct Row {
     pub(in crate::tui) tones: Vec<(&'static str, Token)>,
     /// The bars of its chart, and the value of a full one.
     pub(in crate::tui) chart: Option<(Vec<u64>, u64)>,
-    /// Where its container belongs, when the filter asks for it.
+    /// The pod, namespace and runtime of its container, if the filter needs them.
     pub(in crate::tui) belonging: Option<Box<Belonging>>,
     /// Depth in a tree.
     pub(in crate::tui) depth: usize,

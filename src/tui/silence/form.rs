@@ -316,7 +316,7 @@ fn scopes(finding: &Finding, core: &Core) -> Vec<FieldOption<Scope>> {
     out
 }
 
-/// Targets: exactly these, everything beside them, any.
+/// Targets: exactly these, everything else, any.
 fn subjects(finding: &Finding) -> Vec<FieldOption<Vec<String>>> {
     let mut out = Vec::new();
     let exact = exactly(finding);

@@ -28,7 +28,7 @@ impl Keeper {
     /// again.
     pub(in crate::tui) fn fulfil(&mut self, edit: PolicyEdit, path: Option<&Path>) -> String {
         let Some(path) = path else {
-            return "no policy file, since no home directory is known: use --policy FILE"
+            return "no policy file, since the home directory is unknown: use --policy FILE"
                 .to_owned();
         };
         let done = self.change(edit, path);
@@ -144,7 +144,7 @@ mod tests {
         keeper
             .change(PolicyEdit::Add(silence("/a")), &path)
             .unwrap();
-        // Somebody writes into the file by hand meanwhile.
+        // Another process writes into the file meanwhile.
         let by_hand = format!("# mine\n{}", text(&path).unwrap());
         user_files::write(&path, &by_hand).unwrap();
         keeper

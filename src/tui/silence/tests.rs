@@ -13,8 +13,8 @@ use crate::tui::{Pane, SourceKind, rows};
 
 fn keys(ui: &mut Ui, core: &Core, keys: &[KeyCode]) {
     for code in keys {
-        if let Some(asked) = ui.press(&KeyEvent::new(*code, KeyModifiers::NONE), core) {
-            ui.ask(&asked, core);
+        if let Some(requested) = ui.press(&KeyEvent::new(*code, KeyModifiers::NONE), core) {
+            ui.ask(&requested, core);
         }
     }
 }
@@ -39,7 +39,7 @@ fn on(core: &Core, rule: &str) -> Ui {
 }
 
 #[test]
-fn the_form_previews_and_asks_for_a_reason() {
+fn the_form_previews_and_requires_a_reason() {
     let core = demo();
     let mut ui = on(&core, "file.accounts");
     keys(&mut ui, &core, &[KeyCode::Char('!')]);
@@ -168,7 +168,7 @@ fn an_acknowledged_incident_stays_with_its_state_below_the_others() {
         lines.iter().any(|line| line.contains("acknowledged")),
         "{lines:#?}"
     );
-    // Its page says who; acknowledging it again does nothing.
+    // Its page names the person; acknowledging it again does nothing.
     ui.at.detail = Some(crate::tui::rows::RowKey::Incident(id));
     let page = screen(&core, &mut ui, 120, 40).join("\n");
     assert!(page.contains(by), "{page}");

@@ -148,7 +148,7 @@ impl ThemeReader<'_> {
             DeValue::String(text) => text.to_string(),
             DeValue::Integer(number) => number.as_str().to_owned(),
             other => {
-                let message = format!("expected a text, found {}", other.type_str());
+                let message = format!("expected text, found {}", other.type_str());
                 return Err(place.wrong(message));
             }
         };

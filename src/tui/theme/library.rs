@@ -103,9 +103,9 @@ impl Library {
         let mut stamps = Vec::new();
         let mut chain: Vec<ThemeFile> = Vec::new();
         let mut wanted = name.to_owned();
-        let mut asked_by = None;
+        let mut inherited_by = None;
         loop {
-            let file = self.read(&wanted, asked_by.as_ref(), &mut stamps)?;
+            let file = self.read(&wanted, inherited_by.as_ref(), &mut stamps)?;
             let next = file.inherits.clone();
             chain.push(file);
             let Some(word) = next else { break };
@@ -122,7 +122,7 @@ impl Library {
                 break;
             }
             wanted.clone_from(&word.text);
-            asked_by = Some(word.place);
+            inherited_by = Some(word.place);
         }
         chain.reverse();
         stamps.reverse();
@@ -132,7 +132,7 @@ impl Library {
     fn read(
         &self,
         name: &str,
-        asked_by: Option<&super::file::ThemePosition>,
+        inherited_by: Option<&super::file::ThemePosition>,
         stamps: &mut Stamps,
     ) -> Result<ThemeFile, ThemeError> {
         let own = self.folder.as_ref().map(|f| f.join(format!("{name}.toml")));
@@ -158,7 +158,7 @@ impl Library {
                     "there is no theme {name:?}; known: {}",
                     self.names().join(", ")
                 );
-                Err(match asked_by {
+                Err(match inherited_by {
                     Some(place) => place.wrong(message),
                     None => ThemeError {
                         file: name.to_owned(),

@@ -1,4 +1,4 @@
-//! Shipped themes hold what they promise; files are inherited, refused and read anew.
+//! Built-in themes meet their contrast; files are inherited, refused and reloaded.
 
 use std::time::{Duration, SystemTime};
 

@@ -92,9 +92,9 @@ pub(super) fn status(
     if let Some(step) = core.state.clock_set() {
         right.push(part(2, &format!("clock set {step}"), theme.bad()));
     }
-    let untold = core.detector.untold();
-    if untold > 0 {
-        let text = format!("{} findings dropped", count(untold));
+    let unreported = core.detector.unreported();
+    if unreported > 0 {
+        let text = format!("{} findings dropped", count(unreported));
         right.push(part(1, &text, theme.bad()));
     }
     right.extend(

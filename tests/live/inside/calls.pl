@@ -1,4 +1,4 @@
-# Privileged calls, each once, in a container with perl. Argument: what they must do, "work" or "fail".
+# Privileged calls, each once, in a container with perl. Argument: the expected result, "work" or "fail".
 use strict;
 use warnings;
 use POSIX ();
@@ -11,7 +11,7 @@ my %numbers =
     : (mount => 165, umount2 => 166, unshare => 272, setns => 308, pivot_root => 155, chroot => 161, ptrace => 101, bpf => 321,
        init_module => 175, finit_module => 313, delete_module => 176, memfd_create => 319, keyctl => 250, add_key => 248, kexec_load => 246, setuid => 105, setgid => 106, setresuid => 117, io_uring_setup => 425);
 $| = 1;
-# Each in a process of its own, so that no one changes the world for the next.
+# Each in a separate process, so that none affects the next.
 sub attempt {
     my ($name, @arguments) = @_;
     my $pid = fork // die;

@@ -78,7 +78,7 @@ syscall($numbers{sendmmsg}, fileno datagram_kept(), $many, 2, 0) == 2 or die "se
 my @kept;
 sub datagram_kept { push @kept, datagram(); return $kept[-1] }
 
-# A name server that knows one name, and a client that asks it and connects to what it says.
+# A name server with one name, and a client that queries it and connects to the answer.
 my $names = serve(sub {
     my $socket = datagram();
     bind $socket, peer('127.0.0.53', 53) or die "bind 53: $!";

@@ -54,7 +54,7 @@ pub(super) fn tick(ctx: &RuleContext<'_>, memories: &mut RuleMemories<'_>, _: &T
     alerts
 }
 
-/// Judges an execution by its comparison.
+/// Decides about an execution by its comparison.
 fn settle(
     ctx: &RuleContext<'_>,
     memory: &mut DriftedFiles,

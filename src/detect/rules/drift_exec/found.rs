@@ -71,7 +71,7 @@ pub(super) fn process(
                 started: process.started,
                 copy_of: None,
             };
-            // In a recording that begins in the middle of a session the comparison exists already.
+            // In a recording that begins in the middle of a watch the comparison exists already.
             if let Some((_, scan)) = ctx.container.and_then(crate::state::Container::scan) {
                 alerts.extend(judge(ctx, scan, &Installations::of(scan), &program));
             } else {
@@ -134,7 +134,7 @@ pub(super) fn tick(ctx: &RuleContext<'_>, memories: &mut RuleMemories<'_>, _: &T
     overdue.iter().filter_map(unsure).collect()
 }
 
-/// Judges the program by the comparison of the container's files.
+/// Decides about the program by the comparison of the container's files.
 fn judge(
     ctx: &RuleContext<'_>,
     scan: &DriftScan,
@@ -162,7 +162,7 @@ fn judge(
     Some(alert(ctx, program, kind, severity))
 }
 
-/// Judges without the comparison: a new file counts, unless it is in a package directory.
+/// Decides without the comparison: a new file counts, unless it is in a package directory.
 fn uncompared(ctx: &RuleContext<'_>, program: &FoundProgram) -> Option<Alert> {
     let packaged = paths::in_package_tree(&program.path) || paths::of(&program.path).is_some();
     let new = program.file.origin() == Origin::Upper && !packaged;
@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn a_program_that_ran_already_is_judged_with_the_comparison() {
+    fn a_program_that_ran_already_is_ranked_with_the_comparison() {
         let mut w = World::found();
         let init = w.init();
         let p = w.found_process(init, "/tmp/miner", &["miner"], |p| p.file = upper(70));

@@ -33,7 +33,7 @@ pub(super) fn judge_volume(ctx: &RuleContext<'_>, exec: &Exec) -> Option<Alert> 
     }
 }
 
-/// An alert of one kind, unless the file came about in an ordinary way.
+/// An alert of one kind, unless the file was created in an ordinary way.
 pub(super) fn judge(
     ctx: &RuleContext<'_>,
     exec: &Exec,

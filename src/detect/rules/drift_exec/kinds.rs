@@ -32,8 +32,8 @@ pub(super) const MODIFIED: RuleInfo = RuleInfo {
     severity: Severity::High,
     attack: &["T1554", "T1036.005"],
     needs: &[Requirement::Exec, Requirement::Compare],
-    explain: "The image has other content at this path. Size and hash are compared, so a file \
-              that was only touched, linked or given the same mode again is not flagged.",
+    explain: "The file's content differs from that of the image. Size and hash are compared, so a \
+              file that was only touched, linked or given the same mode again is not flagged.",
     check: "Compare the file with the image's; see above who wrote it and when.",
 };
 
@@ -76,8 +76,8 @@ pub(super) const VOLUME: RuleInfo = RuleInfo {
     check: "Which process wrote it? Other containers and the host may share the volume.",
 };
 
-/// For a file of ordinary origin: no alert, or the alert that folds it. `None`: the origin is not
-/// ordinary.
+/// For a file of ordinary origin: no alert, or the alert that includes it. `None`: the origin is
+/// not ordinary.
 #[must_use]
 pub(super) fn ordinary(ctx: &RuleContext<'_>, path: &Bytes) -> Option<Option<Alert>> {
     let line = || format!("ran {}", path.escaped());

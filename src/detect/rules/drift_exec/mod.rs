@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn a_program_from_before_watching_is_judged_by_the_comparison() {
+    fn a_program_from_before_watching_is_ranked_by_the_comparison() {
         let at = |seconds: i64| Timestamp((1_700_000_000 + seconds) * 1_000_000_000);
         // A program of a package, one made at start-up, one of unknown origin, and a package's that
         // was written after watching began.
@@ -193,7 +193,7 @@ mod tests {
         w.exec_file(init, "/bin/cat", &["cat"], changed);
         w.compare("/bin/cat", 51, CompareClass::Modified);
         w.only(&["drift.exec-modified"]);
-        // Put beside the image's programs, then run; its actions are added to its finding.
+        // Put next to the image's programs, then run; its actions are added to its finding.
         let mut w = World::steady();
         let init = w.init();
         w.create(init, "/usr/bin/helper");
@@ -285,7 +285,7 @@ mod tests {
         w.create(session, "/x");
         w.exec_new(session, "/x");
         assert_eq!(w.finding("drift.exec-new").severity, Severity::High);
-        // What start-up wrote may run later.
+        // Files written at start-up may run later.
         w.ticks(60);
         w.exec_new(init, "/run-app");
         assert_eq!(w.all("drift.exec-new").len(), 1);

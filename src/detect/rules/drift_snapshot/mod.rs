@@ -70,7 +70,7 @@ fn examine(ctx: &RuleContext<'_>, reported: &mut Reported, scan: &DriftScan) -> 
         let Some(grade) = drift_grade::of(ctx, scan, &installed, entry) else {
             continue;
         };
-        // The rules on events have judged changes that events report.
+        // Changes with events are covered by the rules on events.
         if seen_changing(ctx, entry) {
             continue;
         }

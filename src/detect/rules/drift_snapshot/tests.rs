@@ -45,7 +45,7 @@ fn sensitive_files_are_a_finding_each_and_reported_once() {
 }
 
 #[test]
-fn files_that_the_engine_copied_in_are_judged_by_their_kind() {
+fn files_that_the_engine_copied_in_are_ranked_by_their_kind() {
     for (path, class, severity) in [
         ("/etc/cron.d/x", FileClass::Autostart, Severity::High),
         ("/usr/bin/evil", FileClass::Binary, Severity::High),

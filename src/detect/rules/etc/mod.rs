@@ -62,7 +62,7 @@ on_place!(
      into every program that starts.",
     "Which library does it name, and which process wrote that library?"
 );
-/// ld.so.conf, and what `ldconfig` makes of it.
+/// ld.so.conf, and the cache that `ldconfig` writes.
 pub(super) const LD_CONF: Rule = Rule {
     info: RuleInfo {
         id: "file.loader-path",
@@ -293,16 +293,16 @@ fn temporary(path: &Bytes) -> bool {
         b".dpkg-tmp",
         b".dpkg-old",
     ];
-    // `sed -i` and editors write beside the file.
+    // `sed -i` and editors write a temporary file in the same directory.
     ends.iter().any(|e| leaf.ends_with(e))
         || (leaf.starts_with(b"sed") && leaf.len() == 9)
         || leaf.starts_with(b".#")
         || leaf == b"4913"
-        // busybox tells its cron daemon with this file which table is new.
+        // busybox tells its cron daemon by this file which table has changed.
         || leaf == b"cron.update"
-        // PAM writes these beside passwd and shadow.
+        // PAM writes these next to passwd and shadow.
         || matches!(leaf, b"nshadow" | b"npasswd")
-        // crontab writes beside the table.
+        // crontab writes a temporary file in the same directory.
         || (leaf.starts_with(b"tmp.") && contains_cron(path))
         || lock_of_accounts(leaf)
 }

@@ -115,7 +115,7 @@ fn services_of_supervisors_count_and_what_they_note_does_not() {
 }
 
 #[test]
-fn a_file_renamed_into_place_goes_on_with_its_finding() {
+fn a_file_renamed_into_place_continues_its_finding() {
     let mut w = World::steady();
     let init = w.init();
     w.create(init, "/var/spool/cron/crontabs/temp-8.rdb");
@@ -176,7 +176,7 @@ fn a_service_may_change_its_own_configuration() {
     w.create(init, "/etc/ssl/certs/x.pem");
     w.only(&["file.etc-changed"]);
     assert_eq!(w.all("file.etc-changed").len(), 1);
-    // The same from outside is worth a look.
+    // The same from outside is low.
     let s = w.session(&["sh"]);
     w.file(s, FileOp::Write, "/etc/app/x.conf");
     let all = w.all("file.etc-changed");

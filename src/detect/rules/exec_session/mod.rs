@@ -16,7 +16,7 @@ const MAX_FILES: u32 = 10;
 const MAX_CONNECTIONS: u32 = 8;
 /// Subject of the finding that plain commands share.
 const COMMANDS: &[u8] = b"commands";
-/// Begins the subject of a session that came past the engine.
+/// Prefix of the subject of an exec session that bypassed the engine.
 const ENTERED: &[u8] = b"entered: ";
 
 /// The rule.
@@ -30,12 +30,12 @@ pub(super) const RULE: Rule = Rule {
         needs: &[Requirement::Exec],
         explain: "A process entered the container without descending from its init: docker exec, \
                   kubectl exec or nsenter. A process that entered the namespaces without the \
-                  container's cgroup, past its engine, is reported as that, with the process of \
-                  the host that did it. Its actions and those of its children are one \
-                  finding. A shell with a terminal is medium. Plain commands are info, one \
-                  finding per container. Commands run by a shell are low, one finding if they \
-                  differ only in words with digits. The container's health check, and commands \
-                  that repeat in a steady rhythm, count as probes and are not flagged.",
+                  container's cgroup, bypassing its engine, is reported as such, with the host \
+                  process that did it. Its actions and those of its children are one finding. A \
+                  shell with a terminal is medium. Plain commands are info, one finding per \
+                  container. Commands run by a shell are low, one finding if they differ only in \
+                  words with digits. The container's health check, and commands that repeat in a \
+                  steady rhythm, count as probes and are not flagged.",
         check: "Who ran the command? Should the change be part of the image instead?",
     },
     handlers: &[
@@ -121,7 +121,7 @@ fn begin(ctx: &RuleContext<'_>, sessions: &mut Sessions, root: u32, exec: &Exec)
         shape(argv, &exec.exe)
     };
     let subject = if shared { COMMANDS } else { shape.as_bytes() };
-    // Those that came past the engine are findings of their own.
+    // Sessions that bypassed the engine are separate findings.
     let entered = exec.entered.then(|| [ENTERED, subject].concat());
     let subject = entered.as_deref().unwrap_or(subject);
     let probe = !interactive && sessions.beat(&shape, now);
@@ -135,7 +135,7 @@ fn begin(ctx: &RuleContext<'_>, sessions: &mut Sessions, root: u32, exec: &Exec)
         format!("{how}: {command}")
     } else if exec.entered {
         format!(
-            "began at {}: it entered the container's namespaces, past its engine and without its \
+            "began at {}: it entered the container's namespaces, bypassing its engine and its \
              cgroup",
             since.clock()
         )
@@ -177,10 +177,10 @@ fn begin(ctx: &RuleContext<'_>, sessions: &mut Sessions, root: u32, exec: &Exec)
     Some(alert.begins_session(root))
 }
 
-/// How a session came in.
+/// How an exec session entered.
 fn how(entered: bool) -> &'static str {
     match entered {
-        true => "entered from the host past the engine",
+        true => "entered from the host, bypassing the engine",
         false => "started by exec from the host",
     }
 }
@@ -211,7 +211,7 @@ fn facts(ctx: &RuleContext<'_>) -> Alerts {
     else {
         return Alerts::none();
     };
-    // A shell that was opened with the same words keeps its severity.
+    // A shell with the same command line keeps its severity.
     let finding = ctx.findings.get(index);
     if finding.is_none_or(|f| f.severity != Severity::Low) {
         return Alerts::none();

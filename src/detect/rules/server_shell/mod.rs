@@ -1,8 +1,8 @@
 //! Shells behind a server: low at first, high once they take actions of an intruder.
 
-mod deeds;
 mod found;
 mod memory;
+mod shell_actions;
 
 use bstr::ByteSlice as _;
 
@@ -13,8 +13,8 @@ use crate::detect::serving::{listener, serves_somebody};
 use crate::detect::{Handler, Requirement, Rule, RuleInfo, Severity, attribution, program_roles};
 use crate::event::{Exec, ProgramAdditions};
 use crate::state::ProcessEntry;
-use deeds::{SUBJECT, ShellDeed};
 use memory::{CommandShape, KnownCommand, ServerShell, ServerShells, given_as_argument};
+use shell_actions::{SUBJECT, ShellAction};
 
 /// Maximum number of commands listed of shells without special actions.
 const MAX_COMMANDS: usize = 12;
@@ -40,8 +40,8 @@ pub(super) const RULE: Rule = Rule {
     },
     handlers: &[
         Handler::Exec(|ctx, memory, exec| executed(ctx, memory.of(), exec)),
-        Handler::Connect(deeds::connected),
-        Handler::File(deeds::changed),
+        Handler::Connect(shell_actions::connected),
+        Handler::File(shell_actions::changed),
         Handler::Found(|ctx, _, process| found::found(ctx, &process.as_exec())),
     ],
 };
@@ -51,7 +51,7 @@ fn executed(ctx: &RuleContext<'_>, memory: &mut ServerShells, exec: &Exec) -> Al
         return Alerts::none();
     }
     if let Some(shell) = memory.shell_of(ctx) {
-        return deeds::ran(ctx, memory, &shell, exec);
+        return shell_actions::ran(ctx, memory, &shell, exec);
     }
     // A server that runs a script of the image by its `#!` line does its ordinary work; another
     // rule covers scripts that are not in the image.
@@ -106,15 +106,15 @@ fn executed(ctx: &RuleContext<'_>, memory: &mut ServerShells, exec: &Exec) -> Al
     };
     let started = ServerShell::new(ctx, shape, parent, habit, known);
     memory.watch(started.clone());
-    let deed = begins_with(ctx, memory, &started, exec, is_shell);
-    if deed.is_none() && (habit || known == KnownCommand::Usual) {
+    let action = begins_with(ctx, memory, &started, exec, is_shell);
+    if action.is_none() && (habit || known == KnownCommand::Usual) {
         // The first one is not reported; a finding counts further ones.
         let index = ctx.findings.find(RULE.info.id, Some(ctx.owner), SUBJECT);
         return index
             .map(|index| Alert::occurrence(index, Severity::Info))
             .into();
     }
-    let severity = match (deed, known) {
+    let severity = match (action, known) {
         (Some(_), _) => Severity::High,
         (None, KnownCommand::Argument) => Severity::Info,
         (None, _) => Severity::Low,
@@ -128,7 +128,7 @@ fn executed(ctx: &RuleContext<'_>, memory: &mut ServerShells, exec: &Exec) -> Al
     let finding = finding.and_then(|index| ctx.findings.get(index));
     let ran = |line: &&String| line.starts_with("ran: ");
     let commands = finding.map_or(0, |f| f.why.iter().filter(ran).count());
-    if commands < MAX_COMMANDS || deed.is_some() {
+    if commands < MAX_COMMANDS || action.is_some() {
         alert = alert
             .reason(format!("its parent serves connections: {parent_line}"))
             .reason(format!("ran: {command}"));
@@ -137,8 +137,8 @@ fn executed(ctx: &RuleContext<'_>, memory: &mut ServerShells, exec: &Exec) -> Al
         alert = alert
             .reason("the server was not watched from its start: what it ran before is not known");
     }
-    match deed {
-        Some(deed) => deeds::rise(memory, alert, &parent.exe, deed, &command).into(),
+    match action {
+        Some(action) => shell_actions::rise(memory, alert, &parent.exe, action, &command).into(),
         None => alert.into(),
     }
 }
@@ -150,19 +150,19 @@ fn begins_with(
     started: &ServerShell,
     exec: &Exec,
     is_shell: bool,
-) -> Option<ShellDeed> {
+) -> Option<ShellAction> {
     if bare(ctx.names(), exec) {
-        return Some(if deeds::given_terminal(ctx, exec) {
-            ShellDeed::Terminal
+        return Some(if shell_actions::given_terminal(ctx, exec) {
+            ShellAction::Terminal
         } else {
-            ShellDeed::Waits
+            ShellAction::Waits
         });
     }
     if !is_shell {
         let new = started.known == KnownCommand::New && !started.by_habit;
-        return new.then_some(ShellDeed::Program);
+        return new.then_some(ShellAction::Program);
     }
-    deeds::explores(ctx, memory, started, exec).then_some(ShellDeed::Explores)
+    shell_actions::explores(ctx, memory, started, exec).then_some(ShellAction::Explores)
 }
 
 /// An interpreter that got its program's text as an argument, or waits for it.

@@ -71,7 +71,7 @@ fn actions_of_an_intruder_raise_the_same_finding() {
     ] {
         assert_eq!(runs(texts), Some(Severity::High), "{texts:?}");
     }
-    let deed = |act: &dyn Fn(&mut World, u32)| {
+    let action = |act: &dyn Fn(&mut World, u32)| {
         let (mut w, web) = World::server();
         let sh = w.exec(web, "/bin/sh", &["sh", "-c", "convert x"]);
         let first = w.finding("exec.shell-spawned").first;
@@ -117,13 +117,13 @@ fn actions_of_an_intruder_raise_the_same_finding() {
         &reads,
         &upgrades,
     ] {
-        assert_eq!(deed(act), Severity::High);
+        assert_eq!(action(act), Severity::High);
     }
     let writes = |w: &mut World, sh: u32| {
         w.create(sh, "/srv/y.png");
         w.connect(sh, "127.0.0.1:6379");
     };
-    assert_eq!(deed(&writes), Severity::Low);
+    assert_eq!(action(&writes), Severity::Low);
     // A mail system marks what is complete in its queue.
     let sends = |w: &mut World, sh: u32| {
         let drop = w.exec(sh, "/usr/sbin/postdrop", &["postdrop", "-r"]);
@@ -132,7 +132,7 @@ fn actions_of_an_intruder_raise_the_same_finding() {
             f.file = Some(upper(9));
         });
     };
-    assert_eq!(deed(&sends), Severity::Low);
+    assert_eq!(action(&sends), Severity::Low);
     // A shell without a command waits for some.
     let (mut w, web) = World::server();
     w.exec(web, "/bin/sh", &["sh"]);
@@ -278,7 +278,7 @@ fn a_login_server_and_a_socket_for_oneself_are_silent() {
     w.listen(test, "127.0.0.1:40123");
     w.exec(test, "/bin/sh", &["sh", "-c", "uname"]);
     w.none("exec.shell-spawned");
-    // A listener that a proxy beside it may know is a server.
+    // A listener that another container's proxy may know is a server.
     w.listen(test, "127.0.0.1:9000");
     w.exec(test, "/bin/sh", &["sh", "-c", "uname"]);
     // It has started one before: only another program shows an intruder.

@@ -17,13 +17,12 @@ use crate::state::ProcessEntry;
 
 /// The single finding of a container.
 pub(super) const SUBJECT: &[u8] = b"shells";
-/// Seconds after which connections of shells below a server that ran before watching began are
-/// judged.
+/// Seconds after which connections of shells below a server that ran before watching began count.
 const WATCHED: u64 = 600;
 
 /// Actions that only an intruder takes in a server's shell.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum ShellDeed {
+pub(super) enum ShellAction {
     Waits,
     Terminal,
     Explores,
@@ -34,7 +33,7 @@ pub(super) enum ShellDeed {
     Builds,
 }
 
-impl ShellDeed {
+impl ShellAction {
     /// The action as text, after "A shell of SERVER".
     pub(super) fn text(self) -> &'static str {
         match self {
@@ -58,12 +57,12 @@ pub(super) fn ran(
     exec: &Exec,
 ) -> Alerts {
     let is_shell = shell(ctx.names(), exec).is_some();
-    let deed = if is_shell && given_terminal(ctx, exec) {
-        ShellDeed::Terminal
+    let action = if is_shell && given_terminal(ctx, exec) {
+        ShellAction::Terminal
     } else if explores(ctx, memory, shell_above, exec) {
-        ShellDeed::Explores
+        ShellAction::Explores
     } else if builds(ctx, shell_above, exec) {
-        ShellDeed::Builds
+        ShellAction::Builds
     } else {
         return Alerts::none();
     };
@@ -72,7 +71,7 @@ pub(super) fn ran(
         ctx,
         memory,
         shell_above,
-        deed,
+        action,
         format!("ran: {command}"),
         &command,
     )
@@ -96,7 +95,7 @@ pub(super) fn given_terminal(ctx: &RuleContext<'_>, exec: &Exec) -> bool {
     exec.tty && root.is_some_and(|r| !r.tty && !r.existing)
 }
 
-/// Whether the command asks about the system and, with earlier questions, makes an exploration.
+/// Whether the command queries the system and, with earlier queries, makes an exploration.
 pub(super) fn explores(
     ctx: &RuleContext<'_>,
     memory: &mut ServerShells,
@@ -154,7 +153,7 @@ pub(super) fn connected(
     let Some(process) = ctx.process else {
         return Alerts::none();
     };
-    // Clients of the image ask their neighbours.
+    // Clients of the image query other containers.
     let any_purpose = has_any_purpose(ctx, process);
     let near = match ip {
         std::net::IpAddr::V4(ip) => ip.is_private() || ip.is_link_local(),
@@ -169,13 +168,13 @@ pub(super) fn connected(
         ctx,
         memory.of(),
         &shell,
-        ShellDeed::Connects,
+        ShellAction::Connects,
         line,
         &command,
     )
 }
 
-/// The program does what it is told: a tool, a shell, an interpreter, or none of the image's.
+/// The program acts on commands: a tool, a shell, an interpreter, or one that is not the image's.
 fn has_any_purpose(ctx: &RuleContext<'_>, process: &ProcessEntry) -> bool {
     let name = program_roles::of(process);
     let names = ctx.names();
@@ -204,14 +203,14 @@ pub(super) fn changed(ctx: &RuleContext<'_>, memory: &mut RuleMemories<'_>, file
     if !watched {
         return Alerts::none();
     }
-    let deed = if file.op == FileOp::Read {
+    let action = if file.op == FileOp::Read {
         let path = file.path.as_bytes();
         let secret = catalog::secrets::is_secret(path) && !catalog::secrets::is_server_key(path);
-        secret.then_some(ShellDeed::Reads)
+        secret.then_some(ShellAction::Reads)
     } else {
-        plants(ctx, file).then_some(ShellDeed::Writes)
+        plants(ctx, file).then_some(ShellAction::Writes)
     };
-    let (Some(deed), Some(process)) = (deed, ctx.process) else {
+    let (Some(action), Some(process)) = (action, ctx.process) else {
         return Alerts::none();
     };
     let Some(shell) = memory
@@ -220,8 +219,8 @@ pub(super) fn changed(ctx: &RuleContext<'_>, memory: &mut RuleMemories<'_>, file
     else {
         return Alerts::none();
     };
-    let ordinary = match deed {
-        ShellDeed::Reads => {
+    let ordinary = match action {
+        ShellAction::Reads => {
             shell.known == KnownCommand::Usual
                 || !crate::detect::rules::credentials::with_a_tool(ctx)
         }
@@ -244,7 +243,7 @@ pub(super) fn changed(ctx: &RuleContext<'_>, memory: &mut RuleMemories<'_>, file
         "changed"
     };
     let line = format!("{verb} {path}: {command}");
-    report(ctx, memory.of(), &shell, deed, line, &command)
+    report(ctx, memory.of(), &shell, action, line, &command)
 }
 
 /// Whether the operation creates a file that runs now or later: a program, a script, a start-up
@@ -291,7 +290,7 @@ fn report(
     ctx: &RuleContext<'_>,
     memory: &mut ServerShells,
     shell: &ServerShell,
-    deed: ShellDeed,
+    action: ShellAction,
     line: String,
     command: &str,
 ) -> Alerts {
@@ -301,7 +300,7 @@ fn report(
         None => ctx.alert(Severity::High, SUBJECT, |_| {}),
     };
     let alert = alert.reason(line).evidence(ctx.event.ts, ctx.event.seq);
-    rise(memory, alert, &shell.parent, deed, command).into()
+    rise(memory, alert, &shell.parent, action, command).into()
 }
 
 /// The finding takes the text of the action; the first action sets title and process.
@@ -309,10 +308,10 @@ pub(super) fn rise(
     memory: &mut ServerShells,
     alert: Alert,
     parent: &Bytes,
-    deed: ShellDeed,
+    action: ShellAction,
     command: &str,
 ) -> Alert {
-    let what = format!("{}: {}", parent.escaped(), deed.text());
+    let what = format!("{}: {}", parent.escaped(), action.text());
     let alert = alert.part(parent.clone()).part(what.as_bytes());
     if std::mem::replace(&mut memory.risen, true) {
         return alert;
@@ -321,7 +320,7 @@ pub(super) fn rise(
         .title(format!(
             "A shell of {} {}: {command}",
             parent.escaped(),
-            deed.text()
+            action.text()
         ))
         .rises_to(Severity::High)
 }

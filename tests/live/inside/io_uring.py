@@ -1,4 +1,4 @@
-# Requests to io_uring with nothing but system calls. What each must be told as is in rings.rs.
+# Requests to io_uring by system calls only. io_uring.rs has the expected report of each.
 import ctypes, mmap, os, socket, struct
 
 libc = ctypes.CDLL(None, use_errno=True)
@@ -62,7 +62,7 @@ done("symlink", ask(38, CWD, text(b"folder/moved"), off=text(b"/srv/pointer")))
 done("link", ask(39, CWD, text(b"/srv/folder/moved"), CWD, off=text(b"/srv/again")))
 done("unlink", ask(36, CWD, text(b"/srv/again")))
 done("fsetxattr", ask(41, made, text(b"user.ring"), 5, off=text(b"value")))
-# Nothing answers this one.
+# Nobody answers this one.
 ask(36, CWD, text(b"/srv/pointer"), how=64)
 s = done("socket", ask(45, socket.AF_INET, 0, 0, off=socket.SOCK_STREAM))
 server = socket.create_server(("127.0.0.1", 8081))

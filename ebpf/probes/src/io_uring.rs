@@ -1,8 +1,8 @@
-//! Requests of io_uring, reported as the system calls that do the same.
+//! Requests of io_uring, reported as the equivalent system calls.
 //!
-//! What a request asks for is read when it is submitted: the kernel has copied the names by then,
-//! and frees them before the request ends. It is reported when it ends, with its result, by the
-//! code that reports the end of system calls.
+//! The arguments of a request are read when it is submitted: the kernel has copied the names by
+//! then, and frees them before the request ends. The request is reported when it ends, with its
+//! result, by the code that reports the end of system calls.
 
 use aya_ebpf::{
     helpers::{bpf_probe_read_kernel_buf, bpf_probe_read_kernel_str_bytes},
@@ -26,9 +26,9 @@ use crate::{
     syscall::{class, send_file},
 };
 
-/// A request whose file is put into the ring's own table chooses the slot by itself.
+/// The kernel chooses the slot for a request's file in the ring's own table.
 const ANY_SLOT: u32 = u32::MAX;
-/// The program wants to hear of failures only (`IOSQE_CQE_SKIP_SUCCESS`).
+/// Only failures post a completion (`IOSQE_CQE_SKIP_SUCCESS`).
 const UNANSWERED: u32 = 1 << 6;
 /// Flags of a file in the ring's own table.
 const FILE_FLAGS: u64 = 7;
@@ -37,11 +37,11 @@ const FILE_FLAGS: u64 = 7;
 #[repr(C)]
 #[derive(Clone, Copy)]
 struct RingRequest {
-    /// Arguments of the native call. Those that are names stand below.
+    /// Arguments of the native call, except names, which are the fields below.
     args: [u64; 6],
     /// Its number.
     nr: u32,
-    /// Place in the ring's table where the opened file goes, plus one; 0 for a descriptor.
+    /// Slot of the ring's table for the opened file, plus one; 0 for a descriptor.
     slot: u32,
     opcode: u32,
     reserved: u32,
@@ -52,11 +52,11 @@ struct RingRequest {
     value: [u8; VALUE_MAX],
 }
 
-/// Requests under way, by their address. An entry goes when the request ends.
+/// Requests under way, by their address. An entry is removed when the request ends.
 #[map]
 static RING_REQUESTS: HashMap<u64, RingRequest> = HashMap::with_max_entries(2048, 0);
 
-/// Requests that found no room in [`RING_REQUESTS`], by cgroup.
+/// Requests that did not fit in [`RING_REQUESTS`], by cgroup.
 #[map]
 static RING_UNFOLLOWED: PerCpuHashMap<u64, u64> = PerCpuHashMap::with_max_entries(1024, 0);
 
@@ -71,7 +71,7 @@ static RING_PROGRAMS: ProgramArray = ProgramArray::with_max_entries(8, 0);
 #[unsafe(no_mangle)]
 static RING_CALLS: [u16; OPCODES] = [0; OPCODES];
 
-/// A request is about to be carried out.
+/// A request is about to be executed.
 #[btf_tracepoint(function = "io_uring_submit_req")]
 pub fn ring_submitted(ctx: BtfTracePointContext) -> i32 {
     let _ = submitted(ctx.arg::<*const u8>(0) as u64);
@@ -101,7 +101,7 @@ fn submitted(request: u64) -> Option<()> {
     kept.args = [0; 6];
     kept.name[0] = 0;
     kept.other[0] = 0;
-    asked(kept, request, opcode)?;
+    read_request(kept, request, opcode)?;
     if field::<u32>(request, o::RING_FLAGS)? & UNANSWERED != 0
         && class(kept.nr) & CLASS == class::FILE
     {
@@ -127,9 +127,9 @@ fn submitted(request: u64) -> Option<()> {
     Some(())
 }
 
-/// Reads what a request asks for, in the order of the native call's arguments.
+/// Reads the arguments of a request, in the order of the native call.
 #[inline(always)]
-fn asked(kept: &mut RingRequest, request: u64, opcode: u8) -> Option<()> {
+fn read_request(kept: &mut RingRequest, request: u64, opcode: u8) -> Option<()> {
     let word = |at| field::<u32>(request, at).map(u64::from);
     match opcode {
         opcode::OPENAT | opcode::OPENAT2 => {
@@ -200,7 +200,7 @@ fn asked(kept: &mut RingRequest, request: u64, opcode: u8) -> Option<()> {
     Some(())
 }
 
-/// Copies a path that the kernel copied from the program.
+/// Copies a path that the kernel has copied from the process.
 #[inline(always)]
 fn path(to: &mut [u8; NAME_MAX], request: u64, at: usize) -> Option<()> {
     let filename: u64 = field(request, at)?;
@@ -214,7 +214,7 @@ fn copy(to: &mut [u8; NAME_MAX], from: u64) -> Option<()> {
     Some(())
 }
 
-/// A request ended: hands on to the program of its class.
+/// A request ended: tail-calls the program of its class.
 #[btf_tracepoint(function = "io_uring_complete")]
 pub fn ring_done(ctx: BtfTracePointContext) -> i32 {
     let request = ctx.arg::<*const u8>(1) as u64;
@@ -259,7 +259,8 @@ fn finished(request: u64) -> Option<Call> {
 /// The arguments, names included.
 #[inline(always)]
 fn named(copy: &mut RingRequest) -> [u64; 6] {
-    // The addresses of the names go through memory, after which they are plain numbers.
+    // The addresses of the names pass through memory, so that the verifier treats them as plain
+    // numbers.
     let opcode = copy.opcode as u8;
     let (name, other, value) = (
         (&raw const copy.name) as u64,
@@ -285,11 +286,11 @@ fn named(copy: &mut RingRequest) -> [u64; 6] {
         }
         _ => {}
     }
-    // SAFETY: a part of what is borrowed; volatile so that what was written is read again.
+    // SAFETY: a part of the borrowed value; volatile so that the written value is read again.
     unsafe { core::ptr::read_volatile(&raw const copy.args) }
 }
 
-/// The file that a request opened: behind a descriptor, or in the ring's own table.
+/// The file that a request opened: of a descriptor, or in the ring's own table.
 #[inline(always)]
 fn came_of(request: u64, slot: u32, ret: i64) -> Option<u64> {
     if ret < 0 {
@@ -331,7 +332,7 @@ pub fn ring_file(ctx: BtfTracePointContext) -> i32 {
 #[btf_tracepoint(function = "io_uring_complete")]
 pub fn ring_net(ctx: BtfTracePointContext) -> i32 {
     if let Some(call) = finished(ctx.arg::<*const u8>(1) as u64)
-        && let Some(out) = net::exit(&call, socket::who)
+        && let Some(out) = net::exit(&call, socket::watched_process)
     {
         socket::send(out);
     }

@@ -21,7 +21,7 @@ const LONGEST: usize = 200;
 
 /// The part of a container that acts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Doer {
+pub enum ActingPart {
     /// The container's own service.
     Service,
     /// The container's health check.
@@ -34,7 +34,7 @@ pub enum Doer {
 
 /// One observed action.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Deed {
+pub struct ObservedAction {
     /// The action, literal.
     pub item: BaselineItem,
     /// How, see [`super::Facts::how`].
@@ -44,28 +44,32 @@ pub struct Deed {
 }
 
 /// The actions of one event; usually none or one.
-pub type Deeds = SmallVec<[Deed; 2]>;
+pub type ObservedActions = SmallVec<[ObservedAction; 2]>;
 
 /// The part of the container that the event's process belongs to.
 #[must_use]
-pub fn doer(container: &Container, process: Option<&ProcessEntry>, state: &State) -> Doer {
+pub fn acting_part(
+    container: &Container,
+    process: Option<&ProcessEntry>,
+    state: &State,
+) -> ActingPart {
     let Some(process) = process else {
-        return Doer::Unknown;
+        return ActingPart::Unknown;
     };
     match process.lineage {
-        Lineage::Init => Doer::Service,
+        Lineage::Init => ActingPart::Service,
         Lineage::ExecSession(root) => {
             let check = &container.info.healthcheck;
             let argv = |p: &ProcessEntry| p.argv == *check;
             let is_check = !check.is_empty()
                 && (argv(process) || state.processes.get(&root).is_some_and(|root| argv(root)));
             if is_check {
-                Doer::HealthCheck
+                ActingPart::HealthCheck
             } else {
-                Doer::Session
+                ActingPart::Session
             }
         }
-        Lineage::Unknown => Doer::Unknown,
+        Lineage::Unknown => ActingPart::Unknown,
     }
 }
 
@@ -84,8 +88,8 @@ pub fn process<'a>(state: &'a State, event: &Event) -> Option<&'a ProcessEntry> 
 
 /// The container's actions in an event. `state` is the state after it.
 #[must_use]
-pub fn deeds(state: &State, event: &Event) -> Deeds {
-    let mut out = Deeds::new();
+pub fn observed_actions(state: &State, event: &Event) -> ObservedActions {
+    let mut out = ObservedActions::new();
     let Some(id) = &event.container else {
         return out;
     };
@@ -95,7 +99,7 @@ pub fn deeds(state: &State, event: &Event) -> Deeds {
     }
     let by = process.map_or(&b""[..], |p| &p.exe);
     let mut push = |item: BaselineItem, how: Option<char>, uid: Option<u32>| {
-        out.push(Deed { item, how, uid });
+        out.push(ObservedAction { item, how, uid });
     };
     match &event.kind {
         Kind::Exec(exec) if !exec.runtime => {
@@ -132,7 +136,7 @@ pub fn deeds(state: &State, event: &Event) -> Deeds {
             }
             push(user(found.uid, &found.exe), None, None);
         }
-        Kind::File(file) if file.errno == 0 => file_deeds(file, by, &mut push),
+        Kind::File(file) if file.errno == 0 => file_actions(file, by, &mut push),
         Kind::Connect(connect) => {
             if let Some(item) = connection(state, id, connect.protocol, &connect.remote, by) {
                 push(item, None, None);
@@ -255,7 +259,7 @@ fn arguments(argv: &[Bytes]) -> Vec<u8> {
     literal(&command(argv))
 }
 
-fn file_deeds(
+fn file_actions(
     file: &File,
     by: &[u8],
     push: &mut impl FnMut(BaselineItem, Option<char>, Option<u32>),

@@ -1,4 +1,4 @@
-//! Where workloads run: a cgroup of their own, in a throw-away container or on the host.
+//! The cgroup in which a workload runs, in a temporary container or on the host.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -17,7 +17,7 @@ use crate::worker::{TRUE, Workload};
 const PROGRAM: &str = "/bin/worker";
 
 /// A running worker with its cgroup and its directory.
-pub(crate) struct Place {
+pub(crate) struct WorkerProcess {
     cgroup: PathBuf,
     scratch: PathBuf,
     worker: Child,
@@ -25,7 +25,7 @@ pub(crate) struct Place {
     answers: BufReader<ChildStdout>,
 }
 
-impl Place {
+impl WorkerProcess {
     /// A container as an engine makes one: a cgroup named by its id, namespaces, an overlay root.
     pub(crate) fn container() -> io::Result<Self> {
         Self::start(
@@ -42,7 +42,7 @@ impl Place {
 
     fn start(name: &str, stage: &str) -> io::Result<Self> {
         let cgroup = hierarchy()?.join(name);
-        // In memory, as the container's root is: a disk has a mind of its own.
+        // In memory like the container's root, since the times of a disk vary.
         let scratch = Path::new("/dev/shm").join(format!("hullwatch-overhead-{name}"));
         fs::create_dir(&cgroup)?;
         fs::create_dir(&scratch)?;
@@ -55,18 +55,18 @@ impl Place {
         .spawn()?;
         let pipes = worker.stdin.take().zip(worker.stdout.take());
         let (orders, answers) = pipes.ok_or_else(|| io::Error::other("no pipes"))?;
-        let mut place = Self {
+        let mut worker = Self {
             cgroup,
             scratch,
             worker,
             orders: Some(orders),
             answers: BufReader::new(answers),
         };
-        place.answer("ready")?;
-        Ok(place)
+        worker.answer("ready")?;
+        Ok(worker)
     }
 
-    /// Has the worker do a workload and waits for it. Returns the CPU time of all processes here.
+    /// Makes the worker run a workload and waits for it. Returns the CPU time of all its processes.
     pub(crate) fn run(&mut self, workload: Workload, count: u32) -> io::Result<Duration> {
         let before = self.used()?;
         self.order(workload, count)?;
@@ -74,7 +74,7 @@ impl Place {
         Ok(self.used()? - before)
     }
 
-    /// Has the worker do a workload, without waiting.
+    /// Makes the worker run a workload, without waiting.
     pub(crate) fn order(&mut self, workload: Workload, count: u32) -> io::Result<()> {
         match &mut self.orders {
             Some(orders) => writeln!(orders, "{} {count}", workload.name()),
@@ -82,14 +82,14 @@ impl Place {
         }
     }
 
-    /// Waits for a word of the worker.
+    /// Waits for a line from the worker.
     pub(crate) fn answer(&mut self, word: &str) -> io::Result<()> {
         let mut line = String::new();
         self.answers.read_line(&mut line)?;
         if line.trim() == word {
             Ok(())
         } else {
-            Err(io::Error::other(format!("the worker says {line:?}")))
+            Err(io::Error::other(format!("the worker printed {line:?}")))
         }
     }
 
@@ -103,9 +103,9 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for WorkerProcess {
     fn drop(&mut self) {
-        // The worker ends when nobody can order any more.
+        // The worker ends when its stdin is closed.
         self.orders = None;
         let _ = self.worker.wait();
         for _ in 0..500 {
@@ -136,15 +136,15 @@ fn next(program: &str, words: &[&OsStr]) -> Command {
     command
 }
 
-/// First stage outside: into the cgroup and the directory, then the worker.
+/// First stage on the host: enters the cgroup and the directory, runs the worker.
 pub(crate) fn outside(cgroup: &Path, scratch: &Path) -> io::Result<()> {
     fs::write(cgroup.join("cgroup.procs"), "0")?;
     std::env::set_current_dir(scratch)?;
     Err(next("/proc/self/exe", &["worker".as_ref()]).exec())
 }
 
-/// First stage of the container: into the cgroup, out of the host's namespaces.
-// The unsafe twin of unshare exists for CLONE_FILES, which is not among these flags.
+/// First stage of the container: enters the cgroup, leaves the host's namespaces.
+// The unsafe variant of unshare exists for CLONE_FILES, which is not among these flags.
 #[expect(deprecated, reason = "safe for these flags")]
 pub(crate) fn join(cgroup: &Path, scratch: &Path) -> io::Result<()> {
     fs::write(cgroup.join("cgroup.procs"), "0")?;

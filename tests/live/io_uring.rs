@@ -11,7 +11,7 @@ fn a_request_of_a_ring_is_reported_as_its_system_call() {
     }
     let engine = Engine::tests();
     let mut recording = Recording::start(&engine);
-    let script = include_str!("inside/ring.py");
+    let script = include_str!("inside/io_uring.py");
     let options = ["--security-opt=seccomp=unconfined"];
     let container = engine.run_to_end(&options, SERVERS, &["python3", "-c", script]);
     recording.wait_for_exit(&container.id);
@@ -42,7 +42,7 @@ fn a_request_of_a_ring_is_reported_as_its_system_call() {
     ] {
         let wanted = (op, path.to_owned(), target.to_owned(), errno);
         let times = files.iter().filter(|file| **file == wanted).count();
-        assert_eq!(times, 1, "{wanted:?} in {files:#?}\n{}", container.said());
+        assert_eq!(times, 1, "{wanted:?} in {files:#?}\n{}", container.logs());
     }
     let connects: Vec<_> = session
         .of(&container.id)

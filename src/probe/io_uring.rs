@@ -19,7 +19,7 @@ const DONE: &str = "io_uring_complete";
 const SUBMITTED: &[&str] = &["io_uring_submit_req", "io_uring_submit_sqe"];
 
 /// Attaches them. A kernel without `io_uring` has none of the tracepoints: a refusal is reported.
-/// What is returned keeps the programs of the classes.
+/// The returned value keeps the programs of the classes loaded.
 pub(super) fn attach(
     programs: &mut Ebpf,
     btf: &Btf,
