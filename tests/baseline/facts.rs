@@ -47,7 +47,7 @@ fn what_a_programs_file_gives_is_kept_though_it_is_not_used() {
         &image.0,
         &command,
     );
-    learning.until_said("one start was seen");
+    learning.until_stderr_has("one start was seen");
     learning.until_recorded("/usr/local/bin/patient");
     let learned = learning.stop(&name);
     assert_eq!(
@@ -82,7 +82,7 @@ fn what_a_programs_file_gives_is_kept_though_it_is_not_used() {
         &image.0,
         &["sh", "-c", "/usr/local/bin/patient 0"],
     );
-    assert_eq!(refused.wait(), 126, "{}", refused.said());
+    assert_eq!(refused.wait(), 126, "{}", refused.logs());
 }
 
 #[test]
@@ -95,7 +95,7 @@ fn a_secret_in_an_argument_is_not_in_the_file() {
     let mut learning = Learning::start(&name);
     let script = "sh -c 'sleep 0.1; : --password=Tr0ub4dor-3 DB_TOKEN=s3cr3t-t0k3n'; sleep 1000";
     let _service = engine.run(&["--name", &name], DEBIAN, &["sh", "-c", script]);
-    learning.until_said("one start was seen");
+    learning.until_stderr_has("one start was seen");
     learning.until_recorded("/usr/bin/sleep");
     learning.stop(&name);
     let file = std::fs::read_to_string(learning.path("live.toml")).unwrap();
@@ -138,7 +138,7 @@ fn a_database_under_load_has_few_items_and_a_new_table_is_none() {
             )),
         );
     }
-    learning.until_said("one start was seen");
+    learning.until_stderr_has("one start was seen");
     let learned = learning.stop(&name);
     let writes = names(&learned, Facet::Write, ItemField::Path);
     assert!(writes.len() <= 60, "{writes:#?}");

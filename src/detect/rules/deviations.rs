@@ -267,7 +267,7 @@ fn judge(ctx: &RuleContext<'_>, memory: &mut RuleMemories<'_>) -> Alerts {
             }
         }
         // What a file would give counts when it is used.
-        if deed.item.facet == Facet::Capability && deed.how.is_some() {
+        if action.item.facet == Facet::Capability && action.how.is_some() {
             continue;
         }
         // The baseline was learned without system calls.
