@@ -23,6 +23,11 @@ pub(super) fn used(baseline: &Baseline) -> BTreeMap<String, BTreeSet<String>> {
         }
         let by = escape(crate::catalog::path::leaf(item.get(ItemField::By))).to_string();
         let phases = facts.phases();
+        // Without it the kernel refuses the exec where the file's capabilities are effective.
+        let by = match facts.how.contains(&'f') {
+            true => format!("{by} (file capability)"),
+            false => by,
+        };
         let when = if phases.is_empty() {
             by
         } else {

@@ -61,7 +61,8 @@ impl Samples {
 pub struct Facts {
     /// How, a letter each. For a changed file: `c`reated, `w`ritten, `t`runcated, `m`ade directory,
     /// `d`eleted, `r`enamed, `l`inked, `a`ttributes, `n`ode, e`x`ecutable mapping, `i`mage file. Of
-    /// a program: `s`et-user-id.
+    /// a program: `s`et-user-id, `f`ile capabilities; of a
+    /// capability: given by the program's `f`ile, whether used or not.
     pub how: BTreeSet<char>,
     /// Users.
     pub uid: BTreeSet<u32>,

@@ -11,7 +11,7 @@ use crate::catalog::path::leaf;
 use crate::catalog::programs::{INTERPRETERS, MULTI_CALL, SHELLS};
 use crate::event::{
     Bytes, ContainerId, Endpoint, Event, Exec, File, FileFacts, FileOp, Filesystem, Kind, Origin,
-    Protocol,
+    Protocol, gained_capabilities,
 };
 use crate::masking::mask;
 use crate::state::{Container, Lineage, ProcessEntry, State};
@@ -109,9 +109,17 @@ pub fn observed_actions(state: &State, event: &Event) -> ObservedActions {
                 exec.script.as_ref(),
                 parent(state, id, exec),
             );
-            let set_id = exec.file.mode & 0o6000 != 0;
-            push(item, set_id.then_some('s'), Some(exec.uid));
+            let gained = gained_capabilities(&exec.file_capabilities);
+            let how = if exec.file.mode & 0o6000 != 0 {
+                Some('s')
+            } else {
+                (!gained.is_empty()).then_some('f')
+            };
+            push(item, how, Some(exec.uid));
             push(user(exec.uid, &exec.exe), None, None);
+            for name in &gained {
+                push(capability(name, &exec.exe), Some('f'), None);
+            }
         }
         Kind::Process(found) => {
             let parent = state.processes.get(&found.ppid);
@@ -146,12 +154,7 @@ pub fn observed_actions(state: &State, event: &Event) -> ObservedActions {
             push(listening(socket.protocol, socket.local, by), None, None);
         }
         Kind::Capability(used) if used.granted => {
-            let name = used.name.as_bytes();
-            let item = BaselineItem::new(
-                Facet::Capability,
-                [(ItemField::Name, name), (ItemField::By, by)],
-            );
-            push(item, None, None);
+            push(capability(&used.name, by), None, None);
         }
         Kind::Syscall(call) => {
             let fields = [(ItemField::Name, call.name.as_bytes())];
@@ -167,6 +170,14 @@ pub fn observed_actions(state: &State, event: &Event) -> ObservedActions {
         _ => {}
     }
     out
+}
+
+fn capability(name: &str, by: &[u8]) -> BaselineItem {
+    let name = name.as_bytes();
+    BaselineItem::new(
+        Facet::Capability,
+        [(ItemField::Name, name), (ItemField::By, by)],
+    )
 }
 
 fn user(uid: u32, by: &[u8]) -> BaselineItem {

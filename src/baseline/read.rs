@@ -138,7 +138,7 @@ fn read_facts(facet: Facet, keys: &mut Keys<'_>, sources: &[&String]) -> Result<
     let mut facts = Facts::default();
     if let Some(how) = keys.take("how") {
         facts.how = read_text(how)?.chars().collect();
-        if facts.how.iter().any(|c| !"cwtmdrlanxis".contains(*c)) {
+        if facts.how.iter().any(|c| !"cwtmdrlanxisf".contains(*c)) {
             return refuse(how, "it has an unknown letter");
         }
     }

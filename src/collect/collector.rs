@@ -13,6 +13,7 @@ use super::event_queue::EventQueue;
 use super::host_entries::HostEntries;
 use super::lifecycle::Lifecycle;
 use super::password_hashes;
+use super::program_files::ProgramFiles;
 use super::root_files::RootFiles;
 use super::shared::LiveShared;
 use super::standard_input::StandardInputs;
@@ -51,6 +52,7 @@ pub(super) struct Collector<'a> {
     pub(super) unreported: UnreportedContainers,
     pub(super) unwatched: UnwatchedContainers,
     inputs: StandardInputs,
+    programs: ProgramFiles,
     pub(super) entries: HostEntries,
     pub(super) facts: ContainerFacts,
     pub(super) sampler: UsageSampler,
@@ -104,6 +106,7 @@ pub(super) fn run(
         unreported: UnreportedContainers::default(),
         unwatched: UnwatchedContainers::default(),
         inputs: StandardInputs::default(),
+        programs: ProgramFiles::default(),
         entries: HostEntries::default(),
         facts: ContainerFacts::default(),
         sampler: UsageSampler::new(),
@@ -386,6 +389,7 @@ impl Collector<'_> {
             let init = self.lifecycle.init(id);
             self.root_files.correct(id, init, &mut kind, &self.facts);
             password_hashes::note(init.unwrap_or(pid), &mut kind);
+            self.programs.note(init.unwrap_or(pid), &mut kind);
             self.inputs.note(ts, pid, &mut kind);
         }
         self.push_of(ts, container.clone(), pid, nspid, kind);

@@ -21,6 +21,7 @@ mod lifecycle;
 mod live;
 mod password_hashes;
 mod policy;
+mod program_files;
 mod root_files;
 mod shared;
 mod standard_input;

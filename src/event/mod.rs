@@ -9,6 +9,7 @@ mod container;
 mod dns;
 mod drift_scan;
 mod file;
+mod file_capabilities;
 mod health;
 mod kind;
 mod packed;
@@ -40,6 +41,7 @@ pub use file::{
     Compare, CompareClass, DeviceNumber, File, FileAttribute, FileEffect, FileFacts, FileOp,
     Filesystem, Origin,
 };
+pub use file_capabilities::{file_capabilities, gained_capabilities};
 pub use health::{ContainerUsage, Lost, LostReason, ProcessUsage, Tick};
 pub use kind::{KNOWN_TYPES, Kind};
 pub(crate) use packed::{pack, unpack};

@@ -51,6 +51,11 @@ pub struct Exec {
     /// at most 8, and for at most 8 starts a second.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub fed_by: Vec<u32>,
+    /// The capabilities that the executable's file gives, as `getcap` writes them (`cap_net_raw=ep`), read
+    /// from its attribute `security.capability` a moment later; empty without any, or if the file was not
+    /// to be read any more.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub file_capabilities: String,
 }
 
 /// A process tried to replace its image and was refused: no permission, a file system that forbids

@@ -108,10 +108,10 @@ pub(super) fn check(s: &CheckedContainer<'_>) -> Vec<CheckResult> {
             .filter(|(item, _)| crate::advice::is_in_root(used, item.get(ItemField::Path)))
             .count()
     });
-    let set_id = s.used.map_or(0, |used| {
+    let gaining = s.used.map_or(0, |used| {
         let programs = used.facet(Facet::Exec);
         programs
-            .filter(|(_, facts)| facts.how.contains(&'s'))
+            .filter(|(_, facts)| facts.how.contains(&'s') || facts.how.contains(&'f'))
             .count()
     });
     vec![
@@ -159,7 +159,9 @@ pub(super) fn check(s: &CheckedContainer<'_>) -> Vec<CheckResult> {
                 !security.no_new_privileges,
                 security.no_new_privileges.to_string(),
             ),
-            after(format!("{set_id} set-user-id programs run")),
+            after(format!(
+                "{gaining} programs with set-user-id or file capabilities run"
+            )),
         ),
         s.in_force(
             ("seccomp-off", "5.22", Severity::High),

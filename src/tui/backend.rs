@@ -11,6 +11,7 @@ use unicode_width::UnicodeWidthStr as _;
 
 use super::abilities::{Abilities, empty};
 use super::glyphs;
+use super::shift::{self, Shift};
 use super::theme::Glyphs;
 
 /// A frame of more bytes than this is sent as a synchronized update, which costs 16 bytes.
@@ -224,6 +225,9 @@ impl<W: Write> Backend for CompactBackend<W> {
         if self.unknown {
             self.encoder.clear();
             self.shown.reset();
+        } else if let Some(shift) = shift::find(&self.shown, &self.next) {
+            self.encoder.scroll(&shift);
+            shift.apply(&mut self.shown);
         }
         self.encoder.frame(&self.shown, &self.next);
         let out = &mut self.encoder.out;
@@ -259,6 +263,23 @@ impl Encoder {
         self.out.extend_from_slice(b"\x1b[m\x1b[H\x1b[2J");
         self.pen = Pen::PLAIN;
         self.at = Some((0, 0));
+    }
+
+    /// Scrolls rows within margins, in the sequences of the VT100.
+    fn scroll(&mut self, shift: &Shift) {
+        // Rows that become free take the background.
+        self.set(Pen::PLAIN);
+        let (top, bottom) = (shift.rows.start() + 1, shift.rows.end() + 1);
+        let (edge, code) = match shift.up {
+            true => (bottom, "\n"),
+            false => (top, "\x1bM"),
+        };
+        let codes = code.repeat(usize::from(shift.by));
+        self.write_code(format_args!(
+            "\x1b[{top};{bottom}r\x1b[{edge}H{codes}\x1b[r"
+        ));
+        // Setting the margins moves the cursor.
+        self.at = None;
     }
 
     fn frame(&mut self, shown: &Buffer, next: &Buffer) {

@@ -83,6 +83,31 @@ fn ascii_terminals_get_no_other_byte() {
     assert!(out.ends_with(b">???? .#~"));
 }
 
+#[test]
+fn rows_that_move_are_scrolled() {
+    let all = |from: u8| -> Vec<(u16, u16, String, Style)> {
+        let text = |n: u8| format!("  {}", char::from(b'a' + n).to_string().repeat(15));
+        let row = |y: u8| (0, y.into(), text(from + y), Style::new());
+        (0..5).map(row).collect()
+    };
+    for term in ["xterm", "vt100"] {
+        let mut p = picture(able(Depth::Indexed, true, term));
+        let mut sent = |from| {
+            let rows = all(from);
+            let rows: Vec<_> = rows
+                .iter()
+                .map(|(x, y, t, s)| (*x, *y, t.as_str(), *s))
+                .collect();
+            String::from_utf8(frame(&mut p, &rows)).unwrap()
+        };
+        sent(1);
+        let up = "\x1b[1;5r\x1b[5H\n\x1b[r\x1b[5;3Hggggggggggggggg";
+        assert_eq!(sent(2), up, "{term}");
+        let down = "\x1b[1;5r\x1b[1H\x1bM\x1b[r\x1b[1;3Hbbbbbbbbbbbbbbb";
+        assert_eq!(sent(1), down, "{term}");
+    }
+}
+
 fn screen() -> vt100::Parser {
     let [rows, columns] = [5, 20].map(|size| std::num::NonZero::new(size).unwrap());
     vt100::Parser::new(rows, columns, 0)
@@ -107,6 +132,28 @@ fn style() -> impl Strategy<Value = Style> {
     })
 }
 
+/// Frames whose rows are those of one list from some row on, as a table that scrolls shows it.
+fn scrolled() -> impl Strategy<Value = Vec<Vec<(u16, u16, String, Style)>>> {
+    let row = ("[ab 日é]{0,18}", style(), style());
+    let list = prop::collection::vec(row, 12);
+    let begins = prop::collection::vec((0_usize..8, 0_usize..5), 1..6);
+    (list, begins).prop_map(|(list, begins)| {
+        let frame = |(begin, selected): (usize, usize)| {
+            let rows = list.iter().skip(begin).take(5).zip(0_u16..).enumerate();
+            let pieces = rows.flat_map(|(at, ((text, style, marked), y))| {
+                let marker = if at == selected { "▌" } else { " " };
+                let style = if at == selected { marked } else { style };
+                [
+                    (0, y, marker.to_owned(), *style),
+                    (2, y, text.clone(), *style),
+                ]
+            });
+            pieces.collect()
+        };
+        begins.into_iter().map(frame).collect()
+    })
+}
+
 fn piece() -> impl Strategy<Value = (u16, u16, String, Style)> {
     (0_u16..20, 0_u16..5, "[ab 日é]{0,14}", style())
 }
@@ -115,7 +162,7 @@ proptest! {
     /// After any sequence of frames the terminal shows the same as a fresh one.
     #[test]
     fn the_terminal_shows_the_frame(
-        frames in prop::collection::vec(prop::collection::vec(piece(), 0..6), 1..6)
+        frames in prop_oneof![prop::collection::vec(prop::collection::vec(piece(), 0..6), 1..6), scrolled()]
     ) {
         let mut p = picture(able(Depth::Indexed, true, "xterm"));
         let mut incremental = screen();

@@ -54,6 +54,7 @@ mod response;
 mod rows;
 mod run;
 mod select;
+mod shift;
 mod silence;
 mod source;
 mod spark;

@@ -266,6 +266,10 @@ fn judge(ctx: &RuleContext<'_>, memory: &mut RuleMemories<'_>) -> Alerts {
                 continue;
             }
         }
+        // What a file would give counts when it is used.
+        if action.item.facet == Facet::Capability && action.how.is_some() {
+            continue;
+        }
         // The baseline was learned without system calls.
         if action.item.facet == Facet::Syscall && !chosen.loaded.has_syscalls {
             continue;

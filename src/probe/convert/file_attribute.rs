@@ -3,7 +3,7 @@
 use hullwatch_abi::file::{FileRecord, ioctl};
 
 use super::names;
-use crate::event::{Bytes, Capability, FileAttribute, FileOp, Timestamp};
+use crate::event::{Bytes, FileAttribute, FileOp, Timestamp, file_capabilities};
 
 /// The attribute that an operation changed; `None` for one that changes content, name or mode.
 pub(super) fn of(
@@ -31,42 +31,6 @@ fn xattr(name: &[u8], value: &[u8]) -> FileAttribute {
         name: Bytes::new(name),
         value: capabilities().map_or_else(|| Bytes::new(value), |text| Bytes::from(text.as_str())),
     }
-}
-
-/// The capabilities of a `struct vfs_cap_data` as `getcap` writes them; `None` for other bytes.
-fn file_capabilities(value: &[u8]) -> Option<String> {
-    let mut words = value.chunks_exact(4).map(|word| {
-        word.iter()
-            .rev()
-            .fold(0_u64, |all, byte| all << 8 | u64::from(*byte))
-    });
-    let magic = words.next()?;
-    // The first revision has one pair of words, later ones two.
-    let halves = if magic >> 24 == 1 { 1 } else { 2 };
-    let (mut permitted, mut inheritable) = (0, 0);
-    for half in 0..halves {
-        permitted |= words.next()? << (32 * half);
-        inheritable |= words.next()? << (32 * half);
-    }
-    let all = permitted | inheritable;
-    let list: Vec<String> = (0..64)
-        .filter(|bit| all >> bit & 1 == 1)
-        .map(|bit| match Capability::name_of(bit) {
-            name if name.starts_with("CAP_") => name.to_ascii_lowercase(),
-            name => format!("cap_{}", name.to_ascii_lowercase()),
-        })
-        .collect();
-    let sets = [
-        (magic & 1 != 0, 'e'),
-        (inheritable != 0, 'i'),
-        (permitted != 0, 'p'),
-    ];
-    let sets: String = sets
-        .iter()
-        .filter(|(has, _)| *has)
-        .map(|(_, set)| *set)
-        .collect();
-    Some(format!("{}={sets}", list.join(",")))
 }
 
 /// Inode flags after the change, by name.

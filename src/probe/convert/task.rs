@@ -39,6 +39,7 @@ pub fn exec(body: &[u8], ppid: u32, runtime: bool) -> Result<Exec, ConvertError>
         runtime,
         entered: false,
         fed_by: Vec::new(),
+        file_capabilities: String::new(),
     })
 }
 

@@ -20,6 +20,8 @@ use crate::tui::text::{fit, fit_middle};
 use crate::tui::theme::{Theme, Token};
 use crate::tui::ui::{SourceKind, Ui};
 
+/// Rows by which a page moves when the selection leaves it by a row.
+const SCROLLED: usize = 3;
 /// Cells before the first column: the marker of the selection, and that of a marked row.
 const MARKS: u16 = 2;
 /// Lines below the table that explain the selected row, its title among them.
@@ -168,13 +170,18 @@ fn charts(
     }
 }
 
-/// The first row of the page: unchanged while the selection is inside, else it moves by half a
-/// page.
+/// The first row of the page: unchanged while the selection is inside. Next to the page it moves by a few
+/// rows, of which the terminal scrolls the others; farther away the page is a new one around it.
 fn first(first: usize, chosen: usize, count: usize, height: usize) -> usize {
-    let first = if chosen < first || chosen >= first + height {
-        chosen.saturating_sub(height / 2)
-    } else {
+    let step = SCROLLED.min(height);
+    let first = if (first..first + height).contains(&chosen) {
         first
+    } else if chosen < first && first - chosen <= step {
+        first.saturating_sub(step)
+    } else if chosen >= first && chosen - first < height + step {
+        first + step
+    } else {
+        chosen.saturating_sub(height / 2)
     };
     first.min(count.saturating_sub(height))
 }
