@@ -94,6 +94,9 @@ pub fn deeds(state: &State, event: &Event) -> Deeds {
         return out;
     }
     let by = process.map_or(&b""[..], |p| &p.exe);
+    // As the container has them: what is learned also holds where its ids are mapped to others.
+    let container = state.containers.get(id);
+    let inside = |uid| container.map_or(uid, |container| container.info.inside_uid(uid));
     let mut push = |item: BaselineItem, how: Option<char>, uid: Option<u32>| {
         out.push(Deed { item, how, uid });
     };
@@ -106,8 +109,8 @@ pub fn deeds(state: &State, event: &Event) -> Deeds {
                 parent(state, id, exec),
             );
             let set_id = exec.file.mode & 0o6000 != 0;
-            push(item, set_id.then_some('s'), Some(exec.uid));
-            push(user(exec.uid, &exec.exe), None, None);
+            push(item, set_id.then_some('s'), Some(inside(exec.uid)));
+            push(user(inside(exec.uid), &exec.exe), None, None);
         }
         Kind::Process(found) => {
             let parent = state.processes.get(&found.ppid);
@@ -119,10 +122,10 @@ pub fn deeds(state: &State, event: &Event) -> Deeds {
                 push(
                     program(&found.exe, &found.argv, None, by),
                     None,
-                    Some(found.uid),
+                    Some(inside(found.uid)),
                 );
             }
-            push(user(found.uid, &found.exe), None, None);
+            push(user(inside(found.uid), &found.exe), None, None);
         }
         Kind::File(file) if file.errno == 0 => file_deeds(file, by, &mut push),
         Kind::Connect(connect) => {
@@ -158,7 +161,7 @@ pub fn deeds(state: &State, event: &Event) -> Deeds {
             let item =
                 BaselineItem::new(Facet::Call, [(ItemField::Name, name), (ItemField::By, by)]);
             push(item, None, None);
-            push(user(call.uid, by), None, None);
+            push(user(inside(call.uid), by), None, None);
         }
         _ => {}
     }

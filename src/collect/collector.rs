@@ -379,6 +379,7 @@ impl Collector<'_> {
             match &kind {
                 Kind::Exec(exec) if nspid == 1 && pid != 1 && !exec.runtime => {
                     self.lifecycle.may_be_init(id, pid);
+                    self.map_ids(ts, id, pid);
                 }
                 Kind::Exit(exit) => ended = self.lifecycle.exited(id, pid, exit),
                 _ => {}
