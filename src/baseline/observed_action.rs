@@ -98,6 +98,9 @@ pub fn observed_actions(state: &State, event: &Event) -> ObservedActions {
         return out;
     }
     let by = process.map_or(&b""[..], |p| &p.exe);
+    // As the container has them: what is learned also holds where its ids are mapped to others.
+    let container = state.containers.get(id);
+    let inside = |uid| container.map_or(uid, |container| container.info.inside_uid(uid));
     let mut push = |item: BaselineItem, how: Option<char>, uid: Option<u32>| {
         out.push(ObservedAction { item, how, uid });
     };
@@ -115,8 +118,8 @@ pub fn observed_actions(state: &State, event: &Event) -> ObservedActions {
             } else {
                 (!gained.is_empty()).then_some('f')
             };
-            push(item, how, Some(exec.uid));
-            push(user(exec.uid, &exec.exe), None, None);
+            push(item, how, Some(inside(exec.uid)));
+            push(user(inside(exec.uid), &exec.exe), None, None);
             for name in &gained {
                 push(capability(name, &exec.exe), Some('f'), None);
             }
@@ -131,10 +134,10 @@ pub fn observed_actions(state: &State, event: &Event) -> ObservedActions {
                 push(
                     program(&found.exe, &found.argv, None, by),
                     None,
-                    Some(found.uid),
+                    Some(inside(found.uid)),
                 );
             }
-            push(user(found.uid, &found.exe), None, None);
+            push(user(inside(found.uid), &found.exe), None, None);
         }
         Kind::File(file) if file.errno == 0 => file_actions(file, by, &mut push),
         Kind::Connect(connect) => {
@@ -165,7 +168,7 @@ pub fn observed_actions(state: &State, event: &Event) -> ObservedActions {
             let item =
                 BaselineItem::new(Facet::Call, [(ItemField::Name, name), (ItemField::By, by)]);
             push(item, None, None);
-            push(user(call.uid, by), None, None);
+            push(user(inside(call.uid), by), None, None);
         }
         _ => {}
     }

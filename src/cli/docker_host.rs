@@ -2,6 +2,7 @@
 
 use std::env;
 use std::io::ErrorKind;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
@@ -109,23 +110,31 @@ fn choose(
             notice: None,
         });
     }
-    let configured = folder.and_then(|folder| {
-        let text = user_files::read(&folder.join("config.json")).ok()?;
-        let config: DockerConfig = serde_json::from_str(&text).ok()?;
-        Some(config.current_context)
-    });
-    let named = context.map(str::to_owned).or(configured);
-    let Some(name) = named.filter(|name| !name.is_empty() && name != "default") else {
-        return Ok(HostChoice::default());
+    let configured = match context {
+        Some(context) => Ok(context.to_owned()),
+        None => folder.map_or_else(|| Ok(String::new()), configured),
+    };
+    let name = match configured {
+        Ok(name) if name.is_empty() || name == "default" => return Ok(HostChoice::default()),
+        Ok(name) => name,
+        Err(why) => {
+            return Ok(HostChoice {
+                host: None,
+                notice: Some(format!(
+                    "the docker context is not known: {why}; using the engine at the standard \
+                     socket (--docker-host selects another)"
+                )),
+            });
+        }
     };
     let why = match endpoint(folder, &name) {
-        Ok(at) if at.starts_with("unix://") => {
+        Ok(at) if is_on_this_host(&at) && address(&at).is_ok() => {
             return Ok(HostChoice {
                 notice: Some(format!("using the engine of docker context {name}: {at}")),
                 host: Some(at),
             });
         }
-        Ok(at) => format!("its engine {at:?} has no socket on this host"),
+        Ok(at) => format!("its engine {at:?} is not one of this host"),
         Err(why) if context.is_some() => {
             return Err(format!("DOCKER_CONTEXT is {name:?}: {why}"));
         }
@@ -137,6 +146,39 @@ fn choose(
             "docker context {name} is not used: {why}; using the engine at the standard socket \
              (--docker-host selects another)"
         )),
+    })
+}
+
+/// The context in the caller's Docker configuration; empty when it names none.
+fn configured(folder: &Path) -> Result<String, String> {
+    let path = folder.join("config.json");
+    let why = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
+    match user_files::read(&path) {
+        Ok(text) => {
+            let config: DockerConfig = serde_json::from_str(&text).map_err(|e| why(&e))?;
+            Ok(config.current_context)
+        }
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+            Ok(String::new())
+        }
+        Err(error) => Err(why(&error)),
+    }
+}
+
+/// A socket, or a port without TLS at this host's own address: containers of other hosts are not
+/// watched.
+fn is_on_this_host(at: &str) -> bool {
+    if at.starts_with("unix://") {
+        return true;
+    }
+    let rest = at
+        .strip_prefix("tcp://")
+        .or_else(|| at.strip_prefix("http://"));
+    rest.is_some_and(|rest| {
+        let host = rest.trim_end_matches('/');
+        let host = host.rsplit_once(':').map_or(host, |(host, _)| host);
+        let ip = host.trim_matches(['[', ']']).parse::<IpAddr>();
+        host == "localhost" || ip.is_ok_and(|ip| ip.is_loopback())
     })
 }
 
@@ -172,6 +214,8 @@ mod tests {
             |url: &str| format!(r#"{{"Name":"x","Endpoints":{{"docker":{{"Host":"{url}"}}}}}}"#);
         context("rootless", &at("unix:///run/user/1000/docker.sock"));
         context("far", &at("ssh://me@far"));
+        context("near", &at("tcp://127.0.0.1:2375"));
+        context("other", &at("tcp://192.0.2.7:2375"));
         context("odd", "[");
         let host = |choice: &Result<HostChoice, String>| choice.as_ref().unwrap().host.clone();
         let rootless = Some("unix:///run/user/1000/docker.sock".to_owned());
@@ -198,6 +242,21 @@ mod tests {
         set(r#"{"currentContext":"odd"}"#);
         let odd = choose(None, None, None, folder).unwrap();
         assert!(odd.notice.is_some_and(|n| n.contains("meta.json")));
+
+        let near = choose(None, None, Some("near"), folder);
+        assert_eq!(host(&near).unwrap(), "tcp://127.0.0.1:2375");
+        let other = choose(None, None, Some("other"), folder).unwrap();
+        assert_eq!(other.host, None);
+        assert!(other.notice.is_some_and(|n| n.contains("192.0.2.7")));
+        // A configuration that docker refuses is not ignored without a word.
+        set(r#"{"currentContext": 7}"#);
+        let odd = choose(None, None, None, folder).unwrap();
+        assert_eq!(odd.host, None);
+        assert!(odd.notice.is_some_and(|n| n.contains("config.json")));
+        assert_eq!(
+            host(&choose(None, None, Some("rootless"), folder)),
+            rootless
+        );
 
         let missing = choose(None, None, Some("nosuch"), folder).unwrap_err();
         assert!(

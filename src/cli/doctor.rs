@@ -11,6 +11,7 @@ use super::CliError;
 use super::doctor_runtimes::{self, RuntimeDiagnosis};
 use super::{docker_host, privileges, selftest};
 use crate::collect;
+use crate::containers::inventory::Inventory;
 use crate::containers::{
     self, ContainerdChoice, ContainerdState, EngineState, RuntimeMessage, RuntimeOptions,
 };
@@ -213,6 +214,24 @@ fn diagnose(args: &Args) -> Diagnosis {
             "{todo}; containers are watched without an engine as well, but may be shown by id"
         ));
     }
+    if engine.reachable {
+        let address = Some(engine.address.clone()).filter(|address| !address.is_empty());
+        let unread = Inventory::new(RuntimeOptions::of_docker(address)).unread_by_docker();
+        blind.extend(unread.into_iter().map(|why| Blindness {
+            what: "a part of what the Docker engine reports".to_owned(),
+            why,
+        }));
+    }
+    let without_layers = runtimes.iter().filter(|r| r.without_layers > 0);
+    blind.extend(without_layers.map(|runtime| Blindness {
+        what: format!(
+            "which files are the image's, in {} of {} containers of {}",
+            runtime.without_layers,
+            runtime.containers,
+            runtime.name()
+        ),
+        why: runtime.why_without_layers.clone(),
+    }));
     Diagnosis {
         able,
         version: env!("CARGO_PKG_VERSION"),

@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use crate::containers::RuntimeOptions;
-use crate::containers::bundle;
 use crate::containers::inventory::{Inventory, ListedContainer};
+use crate::containers::{bundle, compare};
 use crate::event::Runtime;
 
 /// Containers without a name listed of one runtime.
@@ -19,17 +19,19 @@ pub(super) struct RuntimeDiagnosis {
     runtime: Runtime,
     /// containerd's namespace, or the rootless user's id; empty otherwise.
     scope: String,
-    containers: usize,
+    pub(super) containers: usize,
     /// Ids of those whose name is in no file.
     pub(super) nameless: Vec<String>,
     /// Why, for each of them: in the same order.
     why_nameless: Vec<String>,
+    /// Number of those whose image layers cannot be read, and why for the first of them.
+    pub(super) without_layers: usize,
+    pub(super) why_without_layers: String,
 }
 
 impl RuntimeDiagnosis {
-    /// Its lines: whether each is good, its subject and its text.
-    pub(super) fn lines(&self, line: &mut dyn FnMut(bool, &str, String)) {
-        let name = match self.runtime {
+    pub(super) fn name(&self) -> &'static str {
+        match self.runtime {
             Runtime::Docker => "Docker",
             Runtime::Podman => "Podman",
             Runtime::Containerd => "containerd",
@@ -39,7 +41,12 @@ impl RuntimeDiagnosis {
             Runtime::Runc => "runc",
             Runtime::Crun => "crun",
             Runtime::Unknown => "unknown runtime",
-        };
+        }
+    }
+
+    /// Its lines: whether each is good, its subject and its text.
+    pub(super) fn lines(&self, line: &mut dyn FnMut(bool, &str, String)) {
+        let name = self.name();
         let what = match self.scope.as_str() {
             "" => name.to_owned(),
             scope => format!("{name} {scope}"),
@@ -83,8 +90,20 @@ pub(super) fn runtimes() -> Vec<RuntimeDiagnosis> {
             containers: 0,
             nameless: Vec::new(),
             why_nameless: Vec::new(),
+            without_layers: 0,
+            why_without_layers: String::new(),
         });
         of_runtime.containers += 1;
+        // These run no images.
+        let has_image = !matches!(info.runtime, Runtime::Lxc | Runtime::Nspawn);
+        if let Err(why) = compare::check(&info.storage)
+            && has_image
+        {
+            of_runtime.without_layers += 1;
+            if of_runtime.without_layers == 1 {
+                of_runtime.why_without_layers = why;
+            }
+        }
         if info.name.is_empty() || (info.name == id.short() && id.name().is_none()) {
             of_runtime.nameless.push(id.short().to_owned());
             let why = bundle::why_unnamed(info.init_pid);

@@ -67,7 +67,7 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, CliError> {
     let inventory = Inventory::new(args.runtimes.options()?);
     let (known, problems) = inventory.containers();
     for problem in &problems {
-        print_message(format!("{problem}; its stopped containers are not listed"));
+        print_message(problem);
     }
     let chosen = choose(args, known)?;
     if chosen.is_empty() {

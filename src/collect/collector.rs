@@ -382,6 +382,7 @@ impl Collector<'_> {
             match &kind {
                 Kind::Exec(exec) if nspid == 1 && pid != 1 && !exec.runtime => {
                     self.lifecycle.may_be_init(id, pid);
+                    self.map_ids(ts, id, pid);
                 }
                 Kind::Exit(exit) => ended = self.lifecycle.exited(id, pid, exit),
                 _ => {}
@@ -430,6 +431,7 @@ impl Collector<'_> {
                 let kind = Kind::Container(Box::new(update.event));
                 self.push(update.ts, Some(update.id), kind);
             }
+            RuntimeMessage::Names(ts, id, names) => self.only_named(ts, id, &names),
             RuntimeMessage::Client(ts, id, pid, client) => {
                 self.push_of(ts, Some(id), pid, 0, Kind::Client(Box::new(client)));
             }
@@ -441,6 +443,20 @@ impl Collector<'_> {
                 self.shared.engines.lock().insert(kind, state);
             }
             RuntimeMessage::Lost(ts, lost) => self.push(ts, None, Kind::Lost(lost)),
+        }
+    }
+
+    /// An engine knows the names of a container, and cannot be asked for more.
+    fn only_named(&mut self, ts: Timestamp, id: ContainerId, names: &ContainerInfo) {
+        let known = self.facts.get(&id).map(|known| (**known).clone());
+        let mut info = known.unwrap_or_default();
+        if merge::name(&mut info, &id, names) {
+            self.know(&id, &info);
+            let event = ContainerEvent {
+                action: ContainerAction::Info,
+                info: Some(Box::new(info)),
+            };
+            self.push(ts, Some(id), Kind::Container(Box::new(event)));
         }
     }
 

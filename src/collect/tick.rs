@@ -7,7 +7,9 @@ use std::time::Duration;
 use super::collector::Collector;
 use super::comparisons::Comparisons;
 use crate::containers::{EngineKind, EngineState, FoundContainer, proc_facts};
-use crate::event::{ContainerAction, ContainerInfo, Kind, LostReason, Tick, Timestamp};
+use crate::event::{
+    Confinement, ContainerAction, ContainerId, ContainerInfo, Kind, LostReason, Tick, Timestamp,
+};
 use crate::system::SessionClock;
 
 impl Collector<'_> {
@@ -35,17 +37,41 @@ impl Collector<'_> {
         let due: Vec<_> = due.collect();
         for (id, pid, known) in due {
             // It has ended: its end is reported.
-            let Some(confinement) = proc_facts::confinement(pid) else {
-                continue;
-            };
-            let info = ContainerInfo {
-                init_pid: pid,
-                confinement: Some(confinement),
-                ..ContainerInfo::clone(&known)
-            };
-            self.know(&id, &info);
-            self.report_container(now, &id, ContainerAction::Info, Some(info));
+            if let Some(confinement) = proc_facts::confinement(pid) {
+                self.confined(now, &id, &known, confinement);
+            }
         }
+    }
+
+    /// The init of a container runs its own program. Where its user ids are not the host's, reports
+    /// them before whatever it does: rules and baselines judge the container's ids.
+    pub(super) fn map_ids(&mut self, ts: Timestamp, id: &ContainerId, pid: u32) {
+        let Some(known) = self.facts.get(id).cloned() else {
+            return;
+        };
+        let is_known = known.confinement.as_ref().is_some_and(|c| c.pid == pid);
+        if !is_known
+            && proc_facts::maps_ids(pid)
+            && let Some(confinement) = proc_facts::confinement(pid)
+        {
+            self.confined(ts, id, &known, confinement);
+        }
+    }
+
+    fn confined(
+        &mut self,
+        ts: Timestamp,
+        id: &ContainerId,
+        known: &ContainerInfo,
+        confinement: Confinement,
+    ) {
+        let info = ContainerInfo {
+            init_pid: confinement.pid,
+            confinement: Some(confinement),
+            ..known.clone()
+        };
+        self.know(id, &info);
+        self.report_container(ts, id, ContainerAction::Info, Some(info));
     }
 
     /// Reports the kernel programs' losses since the last time.

@@ -17,7 +17,7 @@ use super::containerd_client::{ContainerdClient, KnownContainer};
 use super::engine::{
     ContainerEngine, EngineKind, EngineLink, EngineState, RuntimeMessage, RuntimeUpdate,
 };
-use super::exec_client::{self, ClientProcess, SearchedSession};
+use super::exec_client::{SearchedSession, SessionClients};
 use super::grpc::GrpcError;
 use super::proc_files::split_argv;
 use crate::event::{
@@ -31,8 +31,6 @@ const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LAST_PAUSE: Duration = Duration::from_secs(10);
 /// A connection that broke sooner than this counts as a failed attempt.
 const STABLE: Duration = Duration::from_secs(30);
-/// Maximum number of clients remembered as having a session.
-const MAX_TAKEN: usize = 256;
 /// Maximum number of clients that wait to be reported.
 const MAX_WAITING: usize = 64;
 /// Time after which the probes have reported the command that an event announced.
@@ -58,7 +56,7 @@ impl ContainerEngine for Containerd {
                 running: BTreeSet::new(),
                 synced: false,
                 reported: None,
-                taken: VecDeque::new(),
+                clients: SessionClients::default(),
                 waiting: VecDeque::new(),
                 dropped_clients: 0,
             };
@@ -98,7 +96,7 @@ struct ContainerdSession {
     /// The containers were listed once.
     synced: bool,
     reported: Option<EngineState>,
-    taken: VecDeque<ClientProcess>,
+    clients: SessionClients,
     /// Clients of sessions, and when they are to be reported.
     waiting: VecDeque<(Instant, ContainerId, u32, Client)>,
     /// Clients dropped because too many waited, since that was last reported.
@@ -315,14 +313,10 @@ impl ContainerdSession {
             command: known,
             at: ts,
         };
-        if let Some((process, client)) = exec_client::find(&requested, &self.taken) {
-            if self.taken.len() >= MAX_TAKEN {
-                self.taken.pop_front();
-            }
-            self.taken.push_back(process);
+        if let Some((pid, client)) = self.clients.find(&requested) {
             if self.waiting.len() < MAX_WAITING {
                 let due = Instant::now() + SETTLE;
-                let waiting = (due, id.clone(), process.pid, client);
+                let waiting = (due, id.clone(), pid, client);
                 self.waiting.push_back(waiting);
             } else {
                 self.dropped_clients += 1;

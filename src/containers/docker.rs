@@ -1,6 +1,6 @@
 //! Keeps the connection to a Docker engine: lists what runs, follows its events, reconnects.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use serde_json::Value;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, sleep_until, timeout_at};
 
-use super::docker_client::{DockerClient, Inspected, PARALLEL};
+use super::docker_client::{DockerClient, Inspected, ListedNames, PARALLEL};
 use super::docker_event::{DockerEvent, is_id, read_event};
 use super::engine::{ContainerEngine, EngineKind, EngineLink, EngineState, RuntimeMessage};
 use super::engine_http::{EngineHttp, HttpError};
@@ -84,12 +84,12 @@ impl DockerEngine {
     }
 }
 
-/// The ids of the containers an engine lists, and the number left out. Each entry is parsed
-/// separately: an invalid one does not hide the others.
+/// The containers an engine lists, and what to say about entries that were left out. Each entry is
+/// parsed separately: an invalid one does not hide the others.
 pub(super) async fn list(
     http: &EngineHttp,
     all: bool,
-) -> Result<(Vec<ContainerId>, usize), HttpError> {
+) -> Result<(BTreeMap<ContainerId, ListedNames>, Option<String>), HttpError> {
     let path = format!("/containers/json?all={}", u8::from(all));
     let answer = http.get(&path, MAX_LIST).await?;
     let Value::Array(entries) = answer else {
@@ -97,17 +97,36 @@ pub(super) async fn list(
             "its container list is not a list".to_owned(),
         ));
     };
-    let mut ids: Vec<ContainerId> = entries
-        .iter()
-        .filter_map(|entry| entry.get("Id")?.as_str())
-        .filter(|id| is_id(id))
-        .map(ContainerId::new)
-        .collect();
-    ids.sort();
-    ids.dedup();
-    ids.truncate(MAX_CONTAINERS);
-    let left_out = entries.len() - ids.len();
-    Ok((ids, left_out))
+    let mut listed = BTreeMap::new();
+    let mut left_out = Vec::new();
+    for entry in &entries {
+        let names = ListedNames::of(entry);
+        let id = entry.get("Id").and_then(Value::as_str);
+        match id.filter(|id| is_id(id)) {
+            Some(id) if listed.len() < MAX_CONTAINERS => {
+                listed.insert(ContainerId::new(id), names);
+            }
+            _ => left_out.push(names.name),
+        }
+    }
+    Ok((listed, about_left_out(&left_out)))
+}
+
+/// "3 entries of its container list were left out: web, db", with the names that they have.
+fn about_left_out(names: &[String]) -> Option<String> {
+    const NAMED: usize = 8;
+    let count = match names.len() {
+        0 => return None,
+        1 => "1 entry".to_owned(),
+        count => format!("{count} entries"),
+    };
+    let known = names.iter().filter(|name| !name.is_empty()).take(NAMED);
+    let known: Vec<&str> = known.map(String::as_str).collect();
+    let named = if known.is_empty() { "" } else { ": " };
+    Some(format!(
+        "{count} of its container list left out{named}{}",
+        known.join(", ")
+    ))
 }
 
 impl ContainerEngine for DockerEngine {
@@ -231,8 +250,7 @@ impl EngineConnection {
                 _ = again.tick() => client.inspect_all(&self.known),
                 () = sleep_until(gathered), if names_moved.is_some() => {
                     names_moved = None;
-                    client.forget_names_of_images();
-                    client.inspect_all(&self.known);
+                    client.names_of_images_moved(&self.known);
                 }
                 _ = silence.tick(), if !pinging => {
                     pinging = true;
@@ -274,20 +292,14 @@ impl EngineConnection {
     /// Lists and inspects the running containers, several at once; reports which ended or began
     /// while the connection was down.
     async fn resync(&mut self, client: &DockerClient) -> Result<(), ConnectionEnd> {
-        let (ids, left_out) = list(client.http(), false)
+        let (listed, left_out) = list(client.http(), false)
             .await
             .map_err(|e| ConnectionEnd::Broken(e.to_string()))?;
-        if left_out > 0 {
-            let lost = Lost {
-                reason: LostReason::Engine,
-                count: 0,
-                detail: format!("{left_out} entries of its container list were left out"),
-            };
-            if !client.lost(lost) {
-                return Err(ConnectionEnd::Stop);
-            }
+        if left_out.is_some_and(|detail| !client.lost(detail)) {
+            return Err(ConnectionEnd::Stop);
         }
-        let running: BTreeSet<ContainerId> = ids.into_iter().collect();
+        let running: BTreeSet<ContainerId> = listed.keys().cloned().collect();
+        client.listed(listed);
         let deadline = Instant::now() + RESYNC;
         let (again, known) = (self.synced, &self.known);
         let inspects = running.iter().map(|id| async move {

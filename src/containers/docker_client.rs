@@ -1,6 +1,6 @@
 //! Queries a Docker engine about containers and images, and reports the answers.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{Hash as _, Hasher as _};
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +16,7 @@ use super::docker_answer;
 use super::docker_facts::ImageFacts;
 use super::engine::{EngineKind, RuntimeMessage, RuntimeUpdate};
 use super::engine_http::{EngineHttp, HttpError, JsonLines};
-use super::exec_client::{self, ClientProcess, SearchedSession};
+use super::exec_client::{SearchedSession, SessionClients};
 use crate::event::{
     Bytes, ContainerAction, ContainerEvent, ContainerId, ContainerInfo, Lost, LostReason, Timestamp,
 };
@@ -28,21 +28,63 @@ pub(super) const PARALLEL: usize = 8;
 const MAX_NAMES: usize = 4096;
 /// Maximum number of images whose facts are remembered; other images are queried again.
 const MAX_IMAGES: usize = 256;
-/// Maximum number of clients remembered as having a session.
-const MAX_TAKEN: usize = 256;
 /// Bytes of an answer about one container or image.
 const MAX_ANSWER: usize = 1 << 20;
+/// Characters of a name in the engine's list.
+const MAX_NAME: usize = 512;
 /// Time after which the probes have reported the command that an engine event announced.
 const SETTLE: Duration = Duration::from_millis(300);
 
 /// A container's name, and its Compose service.
 type Names = (String, Option<String>);
 
+/// A container's name and image, by the engine's list.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct ListedNames {
+    pub(super) name: String,
+    image: String,
+}
+
+impl ListedNames {
+    /// Those in an entry of the list; empty where it has none, or an odd one.
+    pub(super) fn of(entry: &Value) -> Self {
+        let name = text(entry, "/Names/0").trim_start_matches('/');
+        let part = |text: &str| text.chars().take(MAX_NAME).collect();
+        Self {
+            name: part(name),
+            image: part(text(entry, "/Image")),
+        }
+    }
+}
+
+/// The image that a container runs, by the latest inspect.
+#[derive(Debug, Clone)]
+struct RunningImage {
+    id: String,
+    name: String,
+    /// What the name refers to now, if another image.
+    now: String,
+}
+
+/// State of the query for the names of images.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum NamesMoved {
+    /// Under way.
+    Querying,
+    /// Under way, and they moved meanwhile.
+    Again,
+}
+
 #[derive(Default)]
 struct Remembered {
     images: BTreeMap<String, ImageFacts>,
     /// Image names and the ids they point to now.
     image_names: BTreeMap<String, Option<String>>,
+    running: BTreeMap<ContainerId, RunningImage>,
+    /// The names of images are being queried; or must be once more.
+    names_moved: Option<NamesMoved>,
+    /// Names in the engine's list, of containers that were not inspected yet.
+    listed: BTreeMap<ContainerId, ListedNames>,
     names: BTreeMap<ContainerId, Names>,
     /// Hashes of the facts reported last.
     reported: BTreeMap<ContainerId, u64>,
@@ -50,7 +92,7 @@ struct Remembered {
     waiting: BTreeSet<ContainerId>,
     /// Containers with a reported invalid field.
     odd: BTreeSet<ContainerId>,
-    taken: VecDeque<ClientProcess>,
+    clients: SessionClients,
 }
 
 /// An answer about one container.
@@ -96,8 +138,48 @@ impl DockerClient {
         self.http.ping().await
     }
 
-    pub(super) fn lost(&self, lost: Lost) -> bool {
+    /// Reports what is not known by this engine; false when the receiver is gone.
+    pub(super) fn lost(&self, detail: String) -> bool {
+        let lost = Lost {
+            reason: LostReason::Engine,
+            count: 0,
+            detail,
+        };
         self.out.send(RuntimeMessage::Lost(now(), lost)).is_ok()
+    }
+
+    /// Remembers the names in the engine's list, for containers whose inspect fails.
+    pub(super) fn listed(&self, listed: BTreeMap<ContainerId, ListedNames>) {
+        self.remembered.lock().listed = listed;
+    }
+
+    /// Reports, once, that the facts of a container cannot be read, and its names by the list. One
+    /// that is not there has ended: the events report that.
+    pub(super) fn unreadable(&self, id: &ContainerId, error: &HttpError) {
+        if matches!(error, HttpError::Status(404, _)) {
+            return;
+        }
+        let listed = {
+            let mut remembered = self.remembered.lock();
+            if remembered.odd.len() >= MAX_NAMES || !remembered.odd.insert(id.clone()) {
+                return;
+            }
+            remembered.listed.get(id).cloned().unwrap_or_default()
+        };
+        let of = match listed.name.as_str() {
+            "" => id.short().to_owned(),
+            name => format!("{} ({name})", id.short()),
+        };
+        self.lost(format!("the facts of container {of} not read: {error}"));
+        let names = ContainerInfo {
+            name: listed.name.as_str().into(),
+            image: listed.image.as_str().into(),
+            ..ContainerInfo::default()
+        };
+        // The receiver may be gone: then the watch has ended.
+        let _ = self
+            .out
+            .send(RuntimeMessage::Names(now(), id.clone(), Box::new(names)));
     }
 
     /// Reports; false when the receiver is gone.
@@ -146,9 +228,13 @@ impl DockerClient {
             if slot.is_err() {
                 return;
             }
-            // It has ended already: the events report that.
-            if let Ok(inspected) = client.inspect(&id).await {
-                client.report(now(), id, ContainerAction::Info, Some(inspected.info));
+            match client.inspect(&id).await {
+                Ok(inspected) => {
+                    client.report(now(), id, ContainerAction::Info, Some(inspected.info));
+                }
+                // Of an engine that is gone the connection's end says it.
+                Err(error) if client.ping().await.is_ok() => client.unreadable(&id, &error),
+                Err(_) => {}
             }
         });
     }
@@ -157,9 +243,44 @@ impl DockerClient {
         ids.iter().for_each(|id| self.inspect_later(id.clone()));
     }
 
-    /// Drops the ids of image names.
-    pub(super) fn forget_names_of_images(&self) {
-        self.remembered.lock().image_names.clear();
+    /// Names of images may refer to others now: queries each name once, and inspects only those of
+    /// the containers for which that changed something. One query at a time.
+    pub(super) fn names_of_images_moved(&self, known: &BTreeSet<ContainerId>) {
+        {
+            let mut remembered = self.remembered.lock();
+            remembered.running.retain(|id, _| known.contains(id));
+            if remembered.names_moved.is_some() {
+                remembered.names_moved = Some(NamesMoved::Again);
+                return;
+            }
+            remembered.names_moved = Some(NamesMoved::Querying);
+        }
+        let client = self.clone();
+        tokio::spawn(async move {
+            loop {
+                client.query_names_of_images().await;
+                let mut remembered = client.remembered.lock();
+                if remembered.names_moved != Some(NamesMoved::Again) {
+                    remembered.names_moved = None;
+                    return;
+                }
+                remembered.names_moved = Some(NamesMoved::Querying);
+            }
+        });
+    }
+
+    async fn query_names_of_images(&self) {
+        let running = {
+            let mut remembered = self.remembered.lock();
+            remembered.image_names.clear();
+            remembered.running.clone()
+        };
+        for (id, image) in running {
+            let now = self.image_now(&image.id, &image.name).await;
+            if now.unwrap_or_default() != image.now {
+                self.inspect_later(id);
+            }
+        }
     }
 
     /// Searches the program that started a command inside at once, before it ends; reports it a
@@ -167,7 +288,14 @@ impl DockerClient {
     pub(super) fn client_later(&self, id: ContainerId, at: Timestamp, command: Option<&Bytes>) {
         let found = {
             let mut remembered = self.remembered.lock();
-            let names = remembered.names.get(&id).cloned().unwrap_or_default();
+            let listed = || {
+                (
+                    remembered.listed.get(&id).cloned().unwrap_or_default().name,
+                    None,
+                )
+            };
+            let names = remembered.names.get(&id).cloned();
+            let names = names.unwrap_or_else(listed);
             let requested = SearchedSession {
                 id: &id,
                 name: &names.0,
@@ -175,23 +303,16 @@ impl DockerClient {
                 command,
                 at,
             };
-            let found = exec_client::find(&requested, &remembered.taken);
-            if let Some((process, _)) = &found {
-                if remembered.taken.len() >= MAX_TAKEN {
-                    remembered.taken.pop_front();
-                }
-                remembered.taken.push_back(*process);
-            }
-            found
+            remembered.clients.find(&requested)
         };
-        let Some((process, client)) = found else {
+        let Some((pid, client)) = found else {
             return;
         };
         let out = self.out.clone();
         tokio::spawn(async move {
             sleep(SETTLE).await;
             // The receiver may be gone: then the watch has ended.
-            let _ = out.send(RuntimeMessage::Client(now(), id, process.pid, client));
+            let _ = out.send(RuntimeMessage::Client(now(), id, pid, client));
         });
     }
 
@@ -206,6 +327,11 @@ impl DockerClient {
         let moved = self.image_now(&image_id, &image_name).await;
         let (mut info, odd) = docker_answer::from_answer(answer, &image);
         info.image_now = moved.unwrap_or_default();
+        let image = RunningImage {
+            id: image_id,
+            name: image_name,
+            now: info.image_now.clone(),
+        };
         let service = info.labels.get("com.docker.compose.service");
         let service = service.and_then(|s| std::str::from_utf8(s).ok());
         let name = std::str::from_utf8(&info.name).unwrap_or_default();
@@ -215,16 +341,18 @@ impl DockerClient {
             remembered.names.pop_first();
         }
         remembered.names.insert(id.clone(), names);
+        if remembered.running.len() >= MAX_NAMES {
+            remembered.running.pop_first();
+        }
+        remembered.running.insert(id.clone(), image);
         let report = !odd.is_empty()
             && remembered.odd.len() < MAX_NAMES
             && remembered.odd.insert(id.clone());
         drop(remembered);
         if report {
-            self.lost(Lost {
-                reason: LostReason::Engine,
-                count: 0,
-                detail: format!("of container {}: {}", id.short(), odd.join("; ")),
-            });
+            let name = String::from_utf8_lossy(&info.name);
+            let odd = odd.join("; ");
+            self.lost(format!("of container {} ({name}): {odd}", id.short()));
         }
         Ok(Inspected {
             info,

@@ -238,9 +238,15 @@ fn a_stream_that_breaks_at_once_is_not_followed_without_a_pause() {
     assert!((2..=6).contains(&lists), "{lists}");
 }
 
-#[test]
-fn a_storm_of_tags_causes_one_query_and_no_events() {
-    let engine = FakeEngine::start(|path| match path {
+/// The id of the image that each container of [`tagged`] runs.
+const RUNNING: &str = "sha256:beef";
+
+/// An engine with ten containers of two images, which reports 100 tags; `moves` is what the name `db:1`
+/// refers to from then on.
+fn tagged(moves: &'static str) -> (FakeEngine, Arc<AtomicUsize>) {
+    let names = Arc::new(AtomicUsize::new(0));
+    let (count, of_db) = (Arc::clone(&names), AtomicUsize::new(0));
+    let engine = FakeEngine::start(move |path| match path {
         path if path.starts_with("/events") => {
             let tag = json!({"Type": "image", "Action": "tag", "id": "x"});
             Reply::Lines(vec![tag; 100], true)
@@ -251,14 +257,84 @@ fn a_storm_of_tags_causes_one_query_and_no_events() {
                 .collect::<Vec<_>>()
                 .into(),
         ),
+        path if path.starts_with("/containers/") => {
+            let image = if path.contains(&id(7)) {
+                "db:1"
+            } else {
+                "web:1"
+            };
+            Reply::Answer(json!({"Name": "/web", "Image": RUNNING, "Config": {"Image": image}}))
+        }
+        "/images/db:1/json" => {
+            count.fetch_add(1, Ordering::Relaxed);
+            let first = of_db.fetch_add(1, Ordering::Relaxed) == 0;
+            Reply::Answer(json!({"Id": if first { RUNNING } else { moves }}))
+        }
+        "/images/web:1/json" => {
+            count.fetch_add(1, Ordering::Relaxed);
+            Reply::Answer(json!({"Id": RUNNING}))
+        }
+        _ => Reply::Answer(Value::Null),
+    });
+    (engine, names)
+}
+
+#[test]
+fn a_storm_of_tags_queries_the_names_once_and_no_container() {
+    let (engine, names) = tagged(RUNNING);
+    let (_stop, messages) = engine.connect();
+    std::thread::sleep(Duration::from_secs(2));
+    assert_eq!(engine.inspects.load(Ordering::Relaxed), 10);
+    // First by up to eight containers at once, then once each.
+    let names = names.load(Ordering::Relaxed);
+    assert!((4..=11).contains(&names), "{names}");
+    assert_eq!(messages.try_iter().filter_map(info).count(), 10);
+}
+
+#[test]
+fn a_tag_that_moves_an_image_is_reported_of_the_containers_that_run_it() {
+    let (engine, _) = tagged("sha256:cafe");
+    let (_stop, messages) = engine.connect();
+    let (of, info) = wait(&messages, |message| {
+        info(message).filter(|(_, info)| info.as_ref().is_some_and(|i| !i.image_now.is_empty()))
+    });
+    assert_eq!(of.as_str(), id(7));
+    assert_eq!(info.unwrap().image_now, "sha256:cafe");
+    assert_eq!(engine.inspects.load(Ordering::Relaxed), 11);
+}
+
+/// One container whose inspect fails is named by the list, and said; the others are read.
+#[test]
+fn a_container_that_cannot_be_read_is_said_and_has_its_listed_name() {
+    let engine = FakeEngine::start(|path| match path {
+        path if path.starts_with("/events") => Reply::Lines(Vec::new(), true),
+        path if path.starts_with("/containers/json") => Reply::Answer(json!([
+            {"Id": id(1), "Names": ["/web"], "Image": "web:1"},
+            {"Id": id(2), "Names": ["/db"], "Image": "db:1"},
+            {"Id": 3, "Names": ["/odd"]}, {"Id": "", "Names": [3]},
+        ])),
+        path if path.contains(&id(2)) => Reply::Refuse(500),
         path if path.starts_with("/containers/") => Reply::Answer(json!({"Name": "/web"})),
         _ => Reply::Answer(Value::Null),
     });
     let (_stop, messages) = engine.connect();
-    std::thread::sleep(Duration::from_secs(2));
-    let inspects = engine.inspects.load(Ordering::Relaxed);
-    assert!((20..=30).contains(&inspects), "{inspects}");
-    assert_eq!(messages.try_iter().filter_map(info).count(), 10);
+    let mut said = Vec::new();
+    let (of, names) = wait(&messages, |message| match message {
+        RuntimeMessage::Lost(_, lost) => {
+            said.push(lost.detail);
+            None
+        }
+        RuntimeMessage::Names(_, id, names) => Some((id, names)),
+        _ => None,
+    });
+    assert_eq!(of.as_str(), id(2));
+    assert_eq!((names.name, names.image), ("db".into(), "db:1".into()));
+    assert_eq!(said.len(), 2, "{said:?}");
+    assert_eq!(said[0], "2 entries of its container list left out: odd");
+    assert!(
+        said[1].contains("(db) not read: it answered 500"),
+        "{said:?}"
+    );
 }
 
 /// The oldest engine that is read, and one of today: of API 1.52, with containerd's image store, which

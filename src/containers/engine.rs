@@ -6,7 +6,7 @@ use std::pin::Pin;
 use crossbeam_channel::Sender;
 use tokio::sync::oneshot;
 
-use crate::event::{Client, ContainerEvent, ContainerId, Lost, Timestamp};
+use crate::event::{Client, ContainerEvent, ContainerId, ContainerInfo, Lost, Timestamp};
 
 /// A report of an engine about a container.
 #[derive(Debug, Clone, PartialEq)]
@@ -54,6 +54,8 @@ pub enum EngineState {
 pub enum RuntimeMessage {
     /// A container appeared, changed or ended.
     Update(EngineKind, RuntimeUpdate),
+    /// A container whose facts the engine could not be asked for has these names by its list.
+    Names(Timestamp, ContainerId, Box<ContainerInfo>),
     /// This program on the host, by its pid, probably started a command inside.
     Client(Timestamp, ContainerId, u32, Client),
     /// The connection changed.

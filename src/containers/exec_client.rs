@@ -29,12 +29,58 @@ const MOST: usize = 20_000;
 /// A client that started longer than this before the session opened an earlier session.
 const MOMENTS: Duration = Duration::from_secs(10);
 
+/// Long options of `exec` with a value in the next word, of any client.
+const VALUED: &[&str] = &[
+    "--cap",
+    "--cgroup",
+    "--console-socket",
+    "--container",
+    "--cwd",
+    "--detach-keys",
+    "--env",
+    "--env-file",
+    "--exec-id",
+    "--fifo-dir",
+    "--gid",
+    "--index",
+    "--log-uri",
+    "--namespace",
+    "--pid-file",
+    "--preserve-fds",
+    "--process",
+    "--timeout",
+    "--uid",
+    "--user",
+    "--workdir",
+];
+
+/// Maximum number of clients remembered as having a session.
+const MAX_TAKEN: usize = 256;
+
 /// A process, identified beyond the reuse of its pid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct ClientProcess {
-    pub(super) pid: u32,
+struct ClientProcess {
+    pid: u32,
     /// Clock ticks after boot.
     started: u64,
+}
+
+/// The clients of an engine's sessions.
+#[derive(Debug)]
+pub(super) struct SessionClients {
+    /// The begin of the connection: the sessions of earlier clients were not reported on it.
+    since: Timestamp,
+    /// Those that have a session.
+    taken: VecDeque<ClientProcess>,
+}
+
+impl Default for SessionClients {
+    fn default() -> Self {
+        Self {
+            since: system::now(),
+            taken: VecDeque::new(),
+        }
+    }
 }
 
 /// The session whose client is searched.
@@ -49,11 +95,25 @@ pub(super) struct SearchedSession<'a> {
     pub(super) at: Timestamp,
 }
 
-/// The client of a session: its command line runs this command in this container, it began moments
-/// before, and it has no session yet (`taken`). Of several the oldest.
-pub(super) fn find(
+impl SessionClients {
+    /// The client of a session, and its pid: its command line runs this command in this container, it
+    /// began moments before, and it has no session yet. Of several the oldest.
+    pub(super) fn find(&mut self, requested: &SearchedSession<'_>) -> Option<(u32, Client)> {
+        let (process, client) = search(requested, |process, boot| {
+            !self.taken.contains(&process)
+                && may_begin(process.started, boot, requested.at, self.since)
+        })?;
+        if self.taken.len() >= MAX_TAKEN {
+            self.taken.pop_front();
+        }
+        self.taken.push_back(process);
+        Some((process.pid, client))
+    }
+}
+
+fn search(
     requested: &SearchedSession<'_>,
-    taken: &VecDeque<ClientProcess>,
+    may_be: impl Fn(ClientProcess, Timestamp) -> bool,
 ) -> Option<(ClientProcess, Client)> {
     let boot = system::boot_time();
     let processes = all_processes().ok()?.take(MOST).flatten();
@@ -63,12 +123,11 @@ pub(super) fn find(
         if !CLIENTS.contains(&stat.comm.as_str()) {
             continue;
         }
-        let pid = u32::try_from(stat.pid).unwrap_or(0);
         let known = ClientProcess {
-            pid,
+            pid: u32::try_from(stat.pid).unwrap_or(0),
             started: stat.starttime,
         };
-        if taken.contains(&known) || !began_moments_before(stat.starttime, boot, requested.at) {
+        if !may_be(known, boot) {
             continue;
         }
         let Ok(argv) = process.cmdline() else {
@@ -101,9 +160,11 @@ pub(super) fn find(
     Some((ClientProcess { pid, started }, client))
 }
 
-fn began_moments_before(ticks: u64, boot: Timestamp, at: Timestamp) -> bool {
+/// Whether a process of this start may be the client of a session at `at`, of a connection that exists
+/// since `since`.
+fn may_begin(ticks: u64, boot: Timestamp, at: Timestamp, since: Timestamp) -> bool {
     let began = super::proc_files::since_boot(boot, ticks, procfs::ticks_per_second().max(1));
-    at.since(began) <= MOMENTS
+    began >= since && at.since(began) <= MOMENTS
 }
 
 /// Whether a command line enters this container and runs this command there.
@@ -111,24 +172,56 @@ fn enters(argv: &[String], requested: &SearchedSession<'_>) -> bool {
     let Some(verb) = argv.iter().position(|a| a == "exec") else {
         return false;
     };
-    let rest = argv.get(verb + 1..).unwrap_or_default();
-    let named = |a: &String| {
-        (!requested.name.is_empty() && a == requested.name)
-            || (a.len() >= 2 && requested.id.as_str().starts_with(a.as_str()))
-            || requested.service == Some(a.as_str())
+    let Some((container, command)) = place(argv.get(verb + 1..).unwrap_or_default()) else {
+        return false;
     };
-    let places = rest.iter().enumerate().filter(|(_, a)| named(a));
-    let mut after = places.map(|(place, _)| rest.get(place + 1..).unwrap_or_default());
-    after.any(|command| {
-        let command = match command.first() {
-            Some(dashes) if dashes == "--" => command.get(1..).unwrap_or_default(),
-            _ => command,
-        };
-        let reported = requested.command.filter(|reported| !reported.is_empty());
-        // Docker puts a space behind a program without arguments.
-        reported
-            .is_none_or(|reported| reported.trim_end() == command.join(" ").trim_end().as_bytes())
-    })
+    let named = (!requested.name.is_empty() && container == requested.name)
+        || (container.len() >= 2 && requested.id.as_str().starts_with(container))
+        || requested.service == Some(container);
+    let reported = requested.command.filter(|reported| !reported.is_empty());
+    // Docker puts a space behind a program without arguments.
+    let runs = |reported: &Bytes| reported.trim_end() == command.join(" ").trim_end().as_bytes();
+    named && reported.is_none_or(runs)
+}
+
+/// The container and the command in the words after `exec`: the first that is neither an option nor
+/// an option's value, and what follows, from `--` on where there is one.
+fn place(words: &[String]) -> Option<(&str, &[String])> {
+    let mut at = 0;
+    loop {
+        let word = words.get(at)?;
+        match word.as_str() {
+            "--" => at += 1,
+            option if option.len() > 1 && option.starts_with('-') => {
+                at += if has_value(option) { 2 } else { 1 };
+                continue;
+            }
+            _ => {}
+        }
+        break;
+    }
+    let (container, rest) = words.get(at..)?.split_first()?;
+    // `kubectl exec POD -c CONTAINER -- COMMAND`
+    let options = rest.first().is_some_and(|word| word.starts_with('-'));
+    let dashes = rest.iter().position(|word| word == "--");
+    let command = match dashes.filter(|_| options) {
+        Some(dashes) => &rest[dashes + 1..],
+        None => rest,
+    };
+    Some((container, command))
+}
+
+/// Whether the next word is this option's value.
+fn has_value(option: &str) -> bool {
+    match option.strip_prefix("--") {
+        Some(_) => VALUED.contains(&option),
+        // `-itu USER`, not `-uUSER` or `-it`.
+        None => {
+            let mut letters = option.chars().skip(1);
+            letters.all(|c| "itdT".contains(c) || option.ends_with(c))
+                && option.ends_with(['e', 'u', 'w', 'c', 'n', 'p'])
+        }
+    }
 }
 
 #[cfg(test)]
@@ -159,6 +252,31 @@ mod tests {
             ("docker compose exec front sh", Some("sh"), true),
             ("kubectl exec web -- sh", Some("sh"), true),
             ("docker exec web web", Some("web"), true),
+            (
+                "docker exec -u 0 -w /srv -e A=b -it web sh",
+                Some("sh"),
+                true,
+            ),
+            ("docker exec -itu web --env=A web sh", Some("sh"), true),
+            (
+                "docker exec --user web --workdir web web sh",
+                Some("sh"),
+                true,
+            ),
+            ("docker exec -uweb other web sh", Some("sh"), false),
+            (
+                "kubectl exec web -c side -- sh -c id",
+                Some("sh -c id"),
+                true,
+            ),
+            ("runc exec -t -- web sh", Some("sh"), true),
+            // Of another container: the name is an option's value, or an argument.
+            ("docker exec -u web other sh", None, false),
+            ("docker exec --user web other sh", Some("sh"), false),
+            ("docker exec other web sh", Some("sh"), false),
+            ("docker exec other ab12", None, false),
+            ("docker exec", None, false),
+            ("docker exec -u", None, false),
             ("docker exec other sh", None, false),
             ("docker logs web", None, false),
         ] {
@@ -171,8 +289,14 @@ mod tests {
         let boot = Timestamp(1_000_000_000_000);
         let tick = procfs::ticks_per_second();
         let at = boot.plus(Duration::from_secs(100));
-        assert!(began_moments_before(99 * tick, boot, at));
-        assert!(began_moments_before(101 * tick, boot, at), "clocks differ");
-        assert!(!began_moments_before(80 * tick, boot, at));
+        assert!(may_begin(99 * tick, boot, at, boot));
+        assert!(may_begin(101 * tick, boot, at, boot), "clocks differ");
+        assert!(!may_begin(80 * tick, boot, at, boot));
+        let connected = boot.plus(Duration::from_secs(98));
+        assert!(may_begin(99 * tick, boot, at, connected));
+        assert!(
+            !may_begin(97 * tick, boot, at, connected),
+            "before watching"
+        );
     }
 }

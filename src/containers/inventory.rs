@@ -6,17 +6,20 @@ use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use futures_util::stream;
+use tokio::time::timeout;
 
 use super::containerd_client::{self, ContainerdClient, ContainerdState};
 use super::docker::{DockerEngine, list};
 use super::docker_client::{DockerClient, PARALLEL};
 use super::docker_event::is_id;
-use super::engine::{EngineKind, EngineState};
+use super::engine::{EngineKind, EngineState, RuntimeMessage};
 use super::engine_sockets;
 use super::engine_thread::{ContainerdChoice, RuntimeOptions};
 use super::{bundle, by_namespace, merge, overlay, proc_facts, storage_files};
 use crate::event::{Bytes, ContainerId, ContainerInfo, Difference};
 
+/// Time limit for the answers about all running containers.
+const LOOK: Duration = Duration::from_secs(5);
 /// To list changes it walks the container's files.
 const WALK: Duration = Duration::from_secs(120);
 /// Bytes of that list.
@@ -53,6 +56,10 @@ fn unreachable(state: EngineState) -> String {
     }
 }
 
+fn unlisted(problem: impl std::fmt::Display) -> String {
+    format!("{problem}; its stopped containers are not listed")
+}
+
 impl Inventory {
     /// Queries these engines.
     #[must_use]
@@ -67,15 +74,18 @@ impl Inventory {
     }
 
     /// Every container: the engines', running or not, then those known by their cgroups only. The
-    /// second part is why an engine could not be queried.
+    /// second part is what could not be queried, and why.
     #[must_use]
     pub fn containers(&self) -> (Vec<ListedContainer>, Vec<String>) {
         let mut known = Vec::new();
         let mut problems = Vec::new();
         if self.options.docker {
-            match self.of_docker() {
-                Ok(of_docker) => known = of_docker,
-                Err(problem) => problems.push(problem),
+            match block_on(self.of_docker(true)).flatten() {
+                Ok((of_docker, unread)) => {
+                    known = of_docker;
+                    problems.extend(unread);
+                }
+                Err(problem) => problems.push(unlisted(problem)),
             }
         }
         let sockets = self.options.containerd.sockets();
@@ -84,9 +94,9 @@ impl Inventory {
                 Ok((listed, failed)) => {
                     let listed = listed.into_iter();
                     known.extend(listed.map(|(id, info)| ListedContainer { id, info }));
-                    problems.extend(failed);
+                    problems.extend(failed.into_iter().map(unlisted));
                 }
-                Err(problem) => problems.push(problem),
+                Err(problem) => problems.push(unlisted(problem)),
             }
         }
         let listed: BTreeSet<ContainerId> = known.iter().map(|k| k.id.clone()).collect();
@@ -114,21 +124,44 @@ impl Inventory {
         (known, problems)
     }
 
-    fn of_docker(&self) -> Result<Vec<ListedContainer>, String> {
-        block_on(async {
-            let engine = DockerEngine::new(self.options.docker_host.clone());
-            let (http, _) = engine.connect().await.map_err(unreachable)?;
-            let listed = list(&http, true).await.map_err(|e| e.to_string())?;
-            let (out, _) = crossbeam_channel::bounded(0);
-            let client = &DockerClient::new(http, out);
-            let inspects = listed.0.into_iter().map(|id| async move {
-                // Removed since it was listed.
-                let info = client.inspect(&id).await.ok()?.info;
-                Some(ListedContainer { id, info })
-            });
-            let known = stream::iter(inspects).buffered(PARALLEL);
-            Ok(known.filter_map(std::future::ready).collect().await)
-        })?
+    /// What the Docker engine does not report of its running containers: odd entries and fields.
+    #[must_use]
+    pub fn unread_by_docker(&self) -> Vec<String> {
+        let unread = block_on(async { timeout(LOOK, self.of_docker(false)).await });
+        match unread {
+            Ok(Ok(Ok((_, unread)))) => unread,
+            Ok(Ok(Err(problem))) | Err(problem) => vec![problem],
+            Ok(Err(_)) => vec!["no answer about its containers within five seconds".to_owned()],
+        }
+    }
+
+    /// The engine's containers, `all` with the stopped ones, and what of them cannot be read.
+    async fn of_docker(&self, all: bool) -> Result<(Vec<ListedContainer>, Vec<String>), String> {
+        let engine = DockerEngine::new(self.options.docker_host.clone());
+        let (http, _) = engine.connect().await.map_err(unreachable)?;
+        let (listed, left_out) = list(&http, all).await.map_err(|e| e.to_string())?;
+        let (out, messages) = crossbeam_channel::unbounded();
+        let client = &DockerClient::new(http, out);
+        client.listed(listed.clone());
+        let inspects = listed.into_keys().map(|id| async move {
+            match client.inspect(&id).await {
+                Ok(inspected) => Some(ListedContainer {
+                    id,
+                    info: inspected.info,
+                }),
+                Err(error) => {
+                    client.unreadable(&id, &error);
+                    None
+                }
+            }
+        });
+        let known = stream::iter(inspects).buffered(PARALLEL);
+        let known = known.filter_map(std::future::ready).collect().await;
+        let unread = messages.try_iter().filter_map(|message| match message {
+            RuntimeMessage::Lost(_, lost) => Some(lost.detail),
+            _ => None,
+        });
+        Ok((known, left_out.into_iter().chain(unread).collect()))
     }
 
     /// Paths that were added, changed or deleted, by the engine's report.

@@ -1,7 +1,7 @@
 //! Merges a container's facts from several sources: the engine before the runtime's files before
 //! `/proc`. A better source never loses to a lesser one, and an empty field replaces nothing.
 
-use crate::event::{ContainerInfo, Role, Runtime, Storage};
+use crate::event::{ContainerId, ContainerInfo, Role, Runtime, Storage};
 
 /// Completes an engine's facts by earlier ones from files: fields that the engine does not report,
 /// and the runtime as the supervisor showed it (Podman answers as Docker would).
@@ -58,6 +58,19 @@ pub fn prefer(info: &mut ContainerInfo, known: &ContainerInfo) {
         info.role = proc.role;
     }
     fill_storage(&mut info.storage, &proc.storage);
+}
+
+/// Names a container that has no name so far; false when nothing changed.
+pub fn name(info: &mut ContainerInfo, id: &ContainerId, names: &ContainerInfo) -> bool {
+    let unnamed = info.name.is_empty() || (info.name == id.short() && id.name().is_none());
+    if !unnamed || names.name.is_empty() {
+        return false;
+    }
+    info.name.clone_from(&names.name);
+    if info.image.is_empty() {
+        info.image.clone_from(&names.image);
+    }
+    true
 }
 
 fn fill_identity(info: &mut ContainerInfo, known: &ContainerInfo) {
@@ -126,6 +139,25 @@ mod tests {
         assert_eq!(info.name, "new");
         assert_eq!(info.storage, storage("overlayfs", "/l"));
         assert!(info.pod.is_some());
+    }
+
+    #[test]
+    fn a_name_by_the_engines_list_is_for_those_without_one() {
+        let id = ContainerId::new(&"ab12".repeat(16));
+        let named = |name: &str, image: &str| ContainerInfo {
+            name: name.into(),
+            image: image.into(),
+            ..ContainerInfo::default()
+        };
+        let listed = named("web", "web:1");
+        for before in ["", id.short()] {
+            let mut info = named(before, "");
+            assert!(name(&mut info, &id, &listed));
+            assert_eq!(info, listed);
+        }
+        let mut by_files = named("front", "front:2");
+        assert!(!name(&mut by_files, &id, &listed));
+        assert!(!name(&mut named(id.short(), ""), &id, &named("", "web:1")));
     }
 
     #[test]

@@ -107,14 +107,23 @@ fn security(status: &str) -> Security {
 pub fn confinement(pid: u32) -> Option<Confinement> {
     let status = fs::read(format!("/proc/{pid}/status")).ok()?;
     let apparmor = apparmor_label(pid);
-    let map = fs::read_to_string(format!("/proc/{pid}/uid_map")).unwrap_or_default();
     Some(Confinement {
         apparmor,
-        ids: id_ranges(&map),
+        ids: ids(pid),
         host_namespaces: system::namespaces_of_host(pid),
         pid,
         ..confined(&String::from_utf8_lossy(&status))
     })
+}
+
+fn ids(pid: u32) -> Vec<IdRange> {
+    id_ranges(&fs::read_to_string(format!("/proc/{pid}/uid_map")).unwrap_or_default())
+}
+
+/// Whether the user ids of a process are others than the host's.
+#[must_use]
+pub fn maps_ids(pid: u32) -> bool {
+    !ids(pid).is_empty()
 }
 
 /// Ranges of a `uid_map`; none if it is the host's own. The kernel allows 340 lines.

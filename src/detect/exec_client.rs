@@ -7,29 +7,38 @@ use super::alert::{Alert, Alerts};
 use super::exec_session::Sessions;
 use super::program_roles;
 use super::rule_context::RuleContext;
-use crate::event::Client;
+use crate::event::{Client, Timestamp};
 
-/// Seconds after its start in which an exec session can still be matched to a client.
-const RECENT: u64 = 3;
+/// Nanoseconds after its start in which a session can still be matched to a client.
+const RECENT: i64 = 3_000_000_000;
 /// Maximum number of such lines in one finding.
 const MAX_LINES: usize = 4;
 const STARTED_BY: &str = "probably started by";
 /// The same of one that entered the namespaces itself.
 const ENTERED: &str = "entered by";
 
-/// Adds the client to the finding of the latest exec session, or the entering process to the
-/// finding of its session.
+/// The session that the client started: the latest that runs its command, or the only one of late.
+/// Another may have begun meanwhile, by another client or through the engine's API.
+fn started(ctx: &RuleContext<'_>, sessions: &Sessions, client: &Client) -> Option<u32> {
+    let recent = sessions.since(Timestamp(ctx.now().0.saturating_sub(RECENT)));
+    let runs = |root: &&u32| {
+        let process = ctx.state.processes.get(root);
+        process.is_some_and(|p| !p.argv.is_empty() && client.argv.ends_with(&p.argv))
+    };
+    match (recent.iter().find(runs), &recent[..]) {
+        (Some(root), _) | (None, [root]) => Some(*root),
+        _ => None,
+    }
+}
+
+/// Adds the client to the finding of the session that it started, or who entered to the finding of that
+/// session.
 pub(super) fn look(ctx: &RuleContext<'_>, sessions: &Sessions, client: &Client) -> Alerts {
     let now = ctx.now();
     let (root, phrase) = match client.entered {
         // The kernel saw it.
         Some(root) => (Some(root), ENTERED),
-        None => {
-            let latest = sessions
-                .latest()
-                .filter(|(_, began)| now.since(*began).as_secs() < RECENT);
-            (latest.map(|(root, _)| root), STARTED_BY)
-        }
+        None => (started(ctx, sessions, client), STARTED_BY),
     };
     let Some(index) = root.and_then(|root| ctx.session_finding(root)) else {
         return Alerts::none();
@@ -120,6 +129,26 @@ mod tests {
         let wanted =
             "probably started by docker exec web id (pid 77 on the host, ann as user 0, on pts/3)";
         assert!(why.iter().any(|line| line == wanted), "{why:?}");
+    }
+
+    #[test]
+    fn a_session_that_began_meanwhile_is_not_the_clients() {
+        let mut w = World::steady();
+        let its = w.session(&["id"]);
+        let other = w.session(&["sh"]);
+        client(&mut w);
+        let named = |w: &World| -> Vec<bool> {
+            let all = w.all("exec.session");
+            let by = |f: &&crate::detect::Finding| f.why.iter().any(|l| l.contains("docker exec"));
+            all.iter().map(|f| by(f)).collect()
+        };
+        assert_eq!(named(&w), [true, false], "{its} {other}");
+        // None of several runs its command.
+        let mut w = World::steady();
+        w.session(&["sh"]);
+        w.session(&["ls"]);
+        client(&mut w);
+        assert_eq!(named(&w), [false, false]);
     }
 
     #[test]

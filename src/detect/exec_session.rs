@@ -36,10 +36,12 @@ impl Sessions {
         self.by_root.insert(root, session);
     }
 
-    /// Root and start time of the latest session.
-    pub(crate) fn latest(&self) -> Option<(u32, Timestamp)> {
-        let all = self.by_root.iter().map(|(root, s)| (*root, s.began));
-        all.max_by_key(|(_, began)| *began)
+    /// Roots of the sessions that began since, the latest first.
+    pub(crate) fn since(&self, then: Timestamp) -> Vec<u32> {
+        let all = self.by_root.iter().map(|(root, s)| (s.began, *root));
+        let mut recent: Vec<_> = all.filter(|(began, _)| *began > then).collect();
+        recent.sort_unstable_by(|a, b| b.cmp(a));
+        recent.into_iter().map(|(_, root)| root).collect()
     }
 
     /// The command ran once more; true once its rhythm is regular.

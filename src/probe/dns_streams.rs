@@ -301,7 +301,9 @@ impl DnsStream {
             let Some(length) = self.length() else {
                 // The beginning of the next message is not known any more.
                 self.lose();
-                break;
+                return result.and(Err(dns::malformed(
+                    "answers behind its first 8 KiB not read",
+                )));
             };
             let now = (length - self.passed).min(missing);
             missing -= now;

@@ -225,6 +225,23 @@ fn an_answer_beyond_what_is_kept_is_cut_and_the_next_one_is_not() {
 }
 
 #[test]
+fn answers_behind_what_is_kept_of_a_packet_are_counted_as_lost() {
+    let (first, second) = (message("a.test", 9), message("b.test", 1));
+    let mut seen = Watched::connected();
+    // A packet of a large segment: its end was not kept, with answers in it.
+    let missing = u32::try_from(second.len()).unwrap();
+    seen.segment(1, BEGIN, &first, (false, false), missing);
+    assert_eq!(seen.names(), [whole("a.test", 9)]);
+    assert_eq!(seen.bad.len(), 1, "{:?}", seen.bad);
+    // The next packet begins with an answer.
+    let next = u32::try_from(first.len()).unwrap() + missing;
+    let third = message("c.test", 1);
+    seen.segment(1, BEGIN.wrapping_add(next), &third, (false, false), 0);
+    assert_eq!(seen.names()[1..], [whole("c.test", 1)]);
+    assert_eq!(seen.bad.len(), 1);
+}
+
+#[test]
 fn other_protocols_are_no_loss_and_take_no_memory() {
     let mut seen = Watched::connected();
     let mut at = BEGIN;

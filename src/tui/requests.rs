@@ -53,7 +53,11 @@ impl App {
             });
         }
         if let Some(request) = self.ui.response.take() {
-            self.ui.message = Some(self.respond(request));
+            self.ui.message = Some(if fast() {
+                TOO_FAST.to_owned()
+            } else {
+                self.respond(request)
+            });
         }
         Ok(leaves)
     }

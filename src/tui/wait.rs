@@ -18,6 +18,9 @@ const NOT_BY_HAND: Duration = Duration::from_millis(2);
 /// Number of such keys in a row that count as pasted: a program that waits for answers may send
 /// two.
 const RUN: usize = 3;
+/// Nobody types this many keys in a row this fast either; a held key repeats more slowly.
+const STEADY: Duration = Duration::from_millis(20);
+const LONG_RUN: usize = 8;
 /// Time after a key in which pasted text may continue, on a slow line.
 const MORE: Duration = Duration::from_millis(15);
 
@@ -60,8 +63,29 @@ pub(super) struct Waiter {
     stopped: Arc<AtomicBool>,
     continued: Arc<AtomicBool>,
     input: Input,
-    /// Time of the latest key, and the number of keys right after each other up to it.
-    keys: Option<(Instant, usize)>,
+    pace: Pace,
+}
+
+/// How fast keys arrive.
+#[derive(Debug, Default)]
+struct Pace {
+    last: Option<Instant>,
+    /// Number of keys up to the last one of which each came right after the one before.
+    run: usize,
+    /// The same of those that came faster than a held key.
+    steady: usize,
+}
+
+impl Pace {
+    /// `count` keys arrived at once; true when no person typed them.
+    fn is_burst(&mut self, count: usize, at: Instant) -> bool {
+        let pause = self.last.map(|last| at.saturating_duration_since(last));
+        let within = |limit| pause.is_some_and(|pause| pause < limit);
+        self.run = if within(NOT_BY_HAND) { self.run } else { 0 } + count;
+        self.steady = if within(STEADY) { self.steady } else { 0 } + count;
+        self.last = Some(at);
+        count > 1 || self.run >= RUN || self.steady >= LONG_RUN
+    }
 }
 
 impl Waiter {
@@ -78,7 +102,7 @@ impl Waiter {
             stopped: Arc::default(),
             continued: Arc::default(),
             input: Input::default(),
-            keys: None,
+            pace: Pace::default(),
         };
         for (signal, noted) in [
             (SIGWINCH, &waiter.resized),
@@ -114,15 +138,7 @@ impl Waiter {
             self.input.settle(&mut woken.input);
         }
         let keys = woken.input.iter().filter(|event| event.is_key()).count();
-        if keys > 0 {
-            let before = self
-                .keys
-                .filter(|(last, _)| last.elapsed() < NOT_BY_HAND)
-                .map_or(0, |(_, run)| run);
-            let run = before + keys;
-            woken.burst = keys > 1 || run >= RUN;
-            self.keys = Some((Instant::now(), run));
-        }
+        woken.burst = keys > 0 && self.pace.is_burst(keys, Instant::now());
         let noted = |flag: &AtomicBool| flag.swap(false, Ordering::SeqCst);
         woken.resized = noted(&self.resized);
         woken.ended = noted(&self.ended);
@@ -165,5 +181,30 @@ impl Waiter {
                 return false;
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_faster_than_anyone_types_are_a_burst() {
+        let bursts = |pause: u64, count: u32| {
+            let (mut pace, begin) = (Pace::default(), Instant::now());
+            let after = |n: u32| begin + Duration::from_millis(pause) * n;
+            (0..count)
+                .map(|n| pace.is_burst(1, after(n)))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(
+            bursts(1, 3),
+            [false, false, true],
+            "a program may answer twice"
+        );
+        assert!(bursts(12, 9)[7], "typed by a program");
+        assert!(!bursts(12, 7).contains(&true));
+        assert!(!bursts(28, 50).contains(&true), "a held key");
+        assert!(Pace::default().is_burst(2, Instant::now()), "at once");
     }
 }

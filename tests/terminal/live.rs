@@ -172,6 +172,16 @@ fn responses_are_copied_and_made_only_when_allowed_and_confirmed() {
     assert!(screen.ended());
 
     let mut screen = menu(&["--allow-actions"]);
+    // Faster than anyone types.
+    screen.type_in("\ry");
+    screen.shows(24, 80, |picture| {
+        picture.contents().contains("look like pasted text")
+    });
+    assert_eq!(paused(), "false");
+    screen.type_in("A");
+    screen.shows(24, 80, |picture| {
+        picture.contents().contains("Pause the container")
+    });
     screen.type_in("\r");
     let question = |picture: &vt100::Screen| {
         let text = picture.contents();

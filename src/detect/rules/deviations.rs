@@ -326,7 +326,7 @@ mod tests {
     use crate::baseline::{Learner, write};
     use crate::detect::Severity;
     use crate::detect::testkit::{World, image};
-    use crate::event::{BaselineChange, FileOp, Kind};
+    use crate::event::{BaselineChange, Confinement, FileOp, IdRange, Kind};
 
     fn load(w: &mut World, content: Option<String>, refused: Option<&str>) {
         let change = BaselineChange {
@@ -396,6 +396,30 @@ mod tests {
         load(&mut w, None, None);
         w.exec(init, "/bin/id", &["id"]);
         assert_eq!(w.finding("base.exec").count, 1);
+    }
+
+    #[test]
+    fn a_mapped_user_id_is_judged_as_the_container_has_it() {
+        let found = |uid: u32| {
+            let mut w = World::steady();
+            w.info(|info| {
+                let ids = vec![IdRange {
+                    inside: 0,
+                    outside: 165_536,
+                    count: 65_536,
+                }];
+                info.confinement = Some(Confinement {
+                    ids,
+                    ..Confinement::default()
+                });
+            });
+            load(&mut w, Some(baseline("frozen")), None);
+            let init = w.init();
+            let p = w.fork(init);
+            w.exec_as(p, init, "/bin/ls", &["ls"], |e| e.uid = uid);
+            w.all("base.user").len()
+        };
+        assert_eq!((found(165_536), found(165_569)), (0, 1));
     }
 
     #[test]

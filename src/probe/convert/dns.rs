@@ -83,7 +83,8 @@ pub fn decode(body: &[u8]) -> Result<Packet<'_>, ConvertError> {
     Ok(dns.map_or(Packet::Nothing, Packet::Answer))
 }
 
-fn malformed(what: &'static str) -> ConvertError {
+/// The error about a message that was not read.
+pub fn malformed(what: &'static str) -> ConvertError {
     ConvertError::Malformed { kind: KIND, what }
 }
 
