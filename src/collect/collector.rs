@@ -23,7 +23,7 @@ use crate::containers::compare::Comparer;
 use crate::containers::usage::UsageSampler;
 use crate::containers::{
     self, CgroupDirectory, EngineKind, EngineState, FoundContainer, ProcessSampler, RuntimeMessage,
-    RuntimeOptions, Runtimes, by_namespace, merge,
+    RuntimeOptions, Runtimes, by_namespace, merge, runtime_setup,
 };
 use crate::event::{
     BaselineChange, Compare, ContainerAction, ContainerEvent, ContainerId, ContainerInfo,
@@ -236,11 +236,29 @@ impl Collector<'_> {
     /// name.
     pub(super) fn born(&mut self, ts: Timestamp, found: FoundContainer) {
         tracing::debug!(id = ?found.id, path = found.path, "cgroup of a container");
+        let late = !self.probe.gate.admits(found.cgroup);
+        if late {
+            self.note_set_up(&found);
+        }
         if let Err(error) = self.probe.gate.admit(found.cgroup) {
             let id = Some(found.id.clone());
             self.lost(ts, id, LostReason::MapFull, 0, error.to_string());
         }
+        if late {
+            // Those that joined meanwhile.
+            self.note_set_up(&found);
+        }
         self.lifecycle.born(found);
+    }
+
+    /// Processes that joined a cgroup before its name was read: the kernel programs see only later
+    /// ones join.
+    fn note_set_up(&mut self, found: &FoundContainer) {
+        for pid in found.members() {
+            if runtime_setup::sets_up(pid) {
+                self.probe.gate.set_up(pid);
+            }
+        }
     }
 
     fn take(&mut self) {

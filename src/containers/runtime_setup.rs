@@ -1,8 +1,8 @@
-//! Recognises containers that a runtime is still setting up when watching begins: the runtime's
+//! Recognises containers that a runtime is still setting up when watching them begins: the runtime's
 //! work is not the container's.
 //!
 //! The kernel programs see a runtime's process join the container's cgroup, and know it by that.
-//! One that joined before they were attached differs from the container's own processes in
+//! One that joined before they were attached, or before the cgroup's name was read, differs from the container's own processes in
 //! properties that it cannot choose: it is young, its parent is in no container, and its program is
 //! not of the container's file systems.
 
@@ -23,6 +23,13 @@ pub fn is_runtime(found: &FoundProcess, membership: &Membership<'_>, now: Timest
         && found.process.started >= now.minus(YOUNG)
         && membership.of(found.process.ppid).is_none()
         && foreign(found.pid, &found.process.comm)
+}
+
+/// Whether this process of a container that was made just now still does the runtime's work.
+#[must_use]
+pub fn sets_up(pid: u32) -> bool {
+    let comm = fs::read(format!("/proc/{pid}/comm")).unwrap_or_default();
+    foreign(pid, &comm)
 }
 
 /// Whether the program is not the container's: the process still has the host's root, or a
@@ -49,6 +56,12 @@ mod tests {
     use super::*;
     use crate::containers::CgroupDirectory;
     use crate::event::{ContainerId, Process};
+
+    #[test]
+    fn a_process_with_the_hosts_root_sets_up() {
+        assert!(sets_up(std::process::id()));
+        assert!(!sets_up(0), "gone");
+    }
 
     #[test]
     fn a_runtime_is_young_from_outside_and_has_a_foreign_root() {

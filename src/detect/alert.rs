@@ -2,10 +2,11 @@
 
 use smallvec::SmallVec;
 
-use super::finding::FindingIndex;
+use super::finding::{ChainLink, FindingIndex};
 use super::finding_store::{Explanation, Occurrence};
 use super::rule_context::RuleContext;
 use super::rule_info::RuleInfo;
+use super::story::StoryLine;
 use crate::event::{Bytes, Severity, Timestamp};
 
 /// The alerts of one handler for one event; usually none, which allocates nothing.
@@ -126,7 +127,8 @@ pub(crate) struct Alert {
     pub(super) processes: SmallVec<[u32; 1]>,
     pub(super) session: Option<u32>,
     pub(super) history_of: Option<Bytes>,
-    pub(super) effects: SmallVec<[String; 1]>,
+    pub(super) story: SmallVec<[StoryLine; 1]>,
+    pub(super) link: Option<ChainLink>,
     pub(super) joins: Joins,
     pub(super) becomes: Option<Identity>,
     pub(super) repeated: u64,
@@ -149,7 +151,8 @@ impl Alert {
             processes: SmallVec::new(),
             session: None,
             history_of: None,
-            effects: SmallVec::new(),
+            story: SmallVec::new(),
+            link: None,
             joins: Joins::default(),
             becomes: None,
             repeated: 0,
@@ -183,10 +186,17 @@ impl Alert {
         self
     }
 
-    /// Adds a line to the finding's reasons; when it is new, the event becomes evidence.
+    /// Adds a line to the finding's story, if it has room for it; then the event becomes evidence.
     #[must_use]
-    pub(crate) fn effect(mut self, line: impl Into<String>) -> Self {
-        self.effects.push(line.into());
+    pub(crate) fn tells(mut self, line: StoryLine) -> Self {
+        self.story.push(line);
+        self
+    }
+
+    /// Adds a later action to the finding's chain.
+    #[must_use]
+    pub(crate) fn links(mut self, link: Option<ChainLink>) -> Self {
+        self.link = link;
         self
     }
 

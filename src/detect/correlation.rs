@@ -5,11 +5,15 @@
 
 use super::alert::{Alert, Alerts, Identity, Joins, Predecessor, Target};
 use super::file_origin::attach_history;
-use super::finding::{ALREADY, FindingIndex};
+use super::finding::{ALREADY, ChainLink, FindingIndex};
 use super::finding_store::{Explanation, Occurrence};
 use super::rule_context::RuleContext;
 use super::rule_info::RuleInfo;
+use super::story::StoryLine;
 use crate::event::{Bytes, Kind, Severity, Timestamp};
+
+/// Begins the lines about what drifted code did next.
+const THEN: &str = "then:";
 
 /// Records the alerts of one handler, in order.
 pub(super) fn record(ctx: &mut RuleContext<'_>, alerts: Alerts) {
@@ -82,11 +86,14 @@ fn add_to(ctx: &mut RuleContext<'_>, index: FindingIndex, alert: Alert) {
     for line in alert.reasons {
         ctx.findings.add_reason(index, line);
     }
-    for line in alert.effects {
-        if ctx.findings.add_reason(index, line) {
+    for line in alert.story {
+        if ctx.findings.tell(index, line) {
             let (ts, seq) = (ctx.event.ts, ctx.event.seq);
             ctx.findings.add_evidence(index, ts, seq);
         }
+    }
+    if let Some(link) = alert.link {
+        ctx.findings.add_link(index, link);
     }
     for (at, seq) in alert.evidence {
         ctx.findings.add_evidence(index, at, seq);
@@ -189,8 +196,28 @@ fn record_new(
     if let Some(index) = continued {
         let worst = ctx.memory.chained.entry(index).or_insert(Severity::Info);
         *worst = severity.max(*worst);
-        let line = format!("then: {}", explanation.title);
-        ctx.findings.add_reason(index, line);
+        let line = StoryLine::single(format!("{THEN} {}", explanation.title));
+        let line = line.weighty(severity >= Severity::Medium);
+        let sum = explanation.title.split(' ').next();
+        let sum = sum.filter(|_| explanation.sums_up).map(str::len);
+        ctx.findings.tell(
+            index,
+            match sum {
+                Some(word) => line.restates(THEN.len() + 1 + word),
+                None => line,
+            },
+        );
+        ctx.findings.add_link(
+            index,
+            ChainLink {
+                at: at.0,
+                event: at.1,
+                rule: rule.id.to_owned(),
+                severity,
+                subject: Bytes::new(subject),
+                title: explanation.title,
+            },
+        );
         ctx.findings.add_evidence(index, at.0, at.1);
         return Some(index);
     }

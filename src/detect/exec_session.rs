@@ -23,11 +23,6 @@ impl Sessions {
         self.by_root.get(&root)
     }
 
-    /// The session with this root, to count in it.
-    pub(crate) fn get_mut(&mut self, root: u32) -> Option<&mut Session> {
-        self.by_root.get_mut(&root)
-    }
-
     /// Adds a session; the one with the lowest pid is dropped if there are too many.
     pub(crate) fn begin(&mut self, root: u32, session: Session) {
         if self.by_root.len() >= MAX_SESSIONS {
@@ -64,12 +59,6 @@ impl RuleMemory for Sessions {
 /// An exec session.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Session {
-    /// Commands, files and connections listed so far.
-    pub(crate) commands: u32,
-    /// Files listed so far.
-    pub(crate) files: u32,
-    /// Connections listed so far.
-    pub(crate) connections: u32,
     /// When it began.
     pub(crate) began: Timestamp,
 }

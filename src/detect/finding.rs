@@ -55,6 +55,24 @@ pub struct Ancestor {
     pub origin: Origin,
 }
 
+/// A later action of a finding's processes, which the finding reports instead of a finding of its
+/// own.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChainLink {
+    /// First time.
+    pub at: Timestamp,
+    /// The first event.
+    pub event: u64,
+    /// The rule that reports it.
+    pub rule: String,
+    /// Its severity there.
+    pub severity: Severity,
+    /// Its subject there: a path, a destination, …
+    pub subject: Bytes,
+    /// One line, escaped.
+    pub title: String,
+}
+
 /// A finding: what a rule reports about one subject in one container.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Finding {
@@ -78,6 +96,13 @@ pub struct Finding {
     pub title: String,
     /// Numbered facts that explain it, already escaped.
     pub why: Vec<String>,
+    /// Number of facts that found no room in `why`: the lesser ones, and further ones of a kind.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub more_why: u64,
+    /// What its processes did later that other rules report, in order of time; bounded, the least
+    /// severe is dropped.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub chain: Vec<ChainLink>,
     /// ATT&CK technique ids.
     pub attack: Vec<String>,
     /// The finding existed when watching began: since when, by the time of the process or the file.
@@ -97,6 +122,12 @@ pub struct Finding {
     pub silenced: Option<String>,
     /// Sequence numbers of evidence events: the first ones and the latest; bounded.
     pub evidence: Vec<u64>,
+}
+
+// serde hands over a reference.
+#[allow(clippy::trivially_copy_pass_by_ref)]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// How texts mark a state that existed before watching began.

@@ -32,6 +32,7 @@ pub mod rules;
 mod seen_set;
 mod serving;
 mod silence;
+mod story;
 #[cfg(test)]
 mod testkit;
 #[cfg(test)]
@@ -39,7 +40,7 @@ mod testkit_events;
 
 pub use crate::event::{AgeLimit, Allow, Policy, PolicySettings, Scope, Severity, Silence};
 pub use engine::Detector;
-pub use finding::{Ancestor, Finding, FindingId};
+pub use finding::{Ancestor, ChainLink, Finding, FindingId};
 pub(crate) use keyframe::Frozen;
 pub use policy::{PolicyError, Read as PolicyRead};
 pub(crate) use rule::{Handler, Rule};

@@ -9,6 +9,7 @@ use crate::event::{
     Event, Exec, Exit, FileClass, FileFacts, Filesystem, Fork, Kind, Mount, NodeKind, Process,
     Protocol, Socket, Tick, Timestamp,
 };
+use crate::incident::Incidents;
 use crate::state::State;
 
 const SECOND: i64 = 1_000_000_000;
@@ -19,6 +20,7 @@ const CREATED: i64 = 1_700_000_000 * SECOND;
 pub(super) struct World {
     pub(super) state: State,
     pub(super) detector: Detector,
+    pub(super) incidents: Incidents,
     id: ContainerId,
     info: ContainerInfo,
     seq: u64,
@@ -113,6 +115,7 @@ impl World {
         let mut world = Self {
             state: State::default(),
             detector: Detector::new(settings),
+            incidents: Incidents::default(),
             id: ContainerId::new(&"c".repeat(64)),
             info: ContainerInfo {
                 name: "web".into(),
@@ -154,6 +157,7 @@ impl World {
         let mut world = Self {
             state: State::default(),
             detector: Detector::new(Settings::default()),
+            incidents: Incidents::default(),
             id: ContainerId::new(&"c".repeat(64)),
             info: ContainerInfo {
                 name: "web".into(),
@@ -234,6 +238,7 @@ impl World {
         let event = resolved.unwrap_or(event);
         self.state.apply(&event);
         self.detector.apply(&self.state, &event);
+        self.incidents.apply(&self.state, &self.detector);
     }
 
     pub(super) fn fact(&mut self, pid: u32, kind: Kind) {
@@ -453,6 +458,11 @@ impl World {
             .filter(|f| f.rule == rule)
             .map(std::sync::Arc::as_ref)
             .collect()
+    }
+
+    /// The number of the latest event.
+    pub(super) fn seq(&self) -> u64 {
+        self.seq
     }
 
     /// The first finding of a rule.

@@ -56,6 +56,9 @@ pub(super) struct Group {
     decisive: bool,
 }
 
+/// The severity of each finding.
+type Severities<'a> = &'a dyn Fn(FindingId) -> Option<Severity>;
+
 /// All incidents. Shared with clones until they change.
 #[derive(Debug, Clone, Default)]
 pub struct Incidents {
@@ -79,7 +82,7 @@ impl Incidents {
     pub(crate) fn apply(&mut self, state: &State, detector: &Detector) {
         for index in detector.latest() {
             if let Some(finding) = detector.findings().get(index.get()) {
-                self.join(state, finding);
+                self.join(state, detector, finding);
             }
         }
     }
@@ -101,15 +104,16 @@ impl Incidents {
         Some(group.id)
     }
 
-    fn join(&mut self, state: &State, finding: &Finding) {
+    fn join(&mut self, state: &State, detector: &Detector, finding: &Finding) {
         let (Some(container), Some(stage)) = (&finding.container, Stage::of(finding)) else {
             return;
         };
+        let severities = |id: FindingId| detector.finding(id).map(|finding| finding.severity);
         let decisive = stage.decisive(finding.severity);
         if let Some(at) = self.position(finding.id) {
             // Repeated findings are frequent: only the parts that can have changed are examined.
             if let Some(group) = self.group_mut(at) {
-                group.repeat(finding, decisive);
+                group.repeat(&severities, finding, decisive);
             }
             return;
         }
@@ -125,7 +129,7 @@ impl Incidents {
             },
         };
         for other in joined.into_iter().skip(1) {
-            self.merge(at, other);
+            self.merge(&severities, at, other);
         }
         let slot = finding.id.0 as usize;
         if self.members.len() <= slot {
@@ -137,7 +141,7 @@ impl Incidents {
         let Some(group) = self.group_mut(at) else {
             return;
         };
-        group.add(finding, links, decisive);
+        group.add(&severities, finding, links, decisive);
         // For a state that existed before, current connections are no evidence. A finding whose
         // severity was raised just now has existed for longer.
         let seen = finding.already_since.is_none();
@@ -187,7 +191,7 @@ impl Incidents {
     }
 
     /// Joins `other` with the incident at `at`.
-    fn merge(&mut self, at: usize, other: usize) {
+    fn merge(&mut self, severities: Severities<'_>, at: usize, other: usize) {
         let Some(other_group) = self.groups.get_mut(other).and_then(Option::take) else {
             return;
         };
@@ -198,7 +202,7 @@ impl Incidents {
             }
         }
         if let Some(group) = self.group_mut(at) {
-            group.absorb(&other_group);
+            group.absorb(severities, &other_group);
         }
     }
 
@@ -240,24 +244,45 @@ impl Group {
         named.is_some_and(|(known, since)| *known == pid && started <= *since)
     }
 
-    /// Adds the new facts of a repeated finding.
-    fn repeat(&mut self, finding: &Finding, decisive: bool) {
+    /// Adds the new facts of a repeated finding, which may have become more severe.
+    fn repeat(&mut self, severities: Severities<'_>, finding: &Finding, decisive: bool) {
         self.last = self.last.max(finding.last);
         self.decisive |= decisive;
-        if let Some(file) = made(finding).last()
-            && !self.files.contains(file)
-            && self.files.len() < MAX_MEMBERS
-        {
-            self.files.insert(file.clone());
+        if self.more_findings > 0 && !self.findings.contains(&finding.id) {
+            self.replace_least(severities, finding.id);
+        }
+        for file in made(finding).last().into_iter().chain(later(finding)) {
+            if !self.files.contains(file) && self.files.len() < MAX_MEMBERS {
+                self.files.insert(file.clone());
+            }
         }
     }
 
-    fn add(&mut self, finding: &Finding, links: Links, decisive: bool) {
+    /// Adds a finding; beyond the bound the least severe one gives way.
+    fn admit(&mut self, severities: Severities<'_>, id: FindingId) {
         if self.findings.len() < MAX_MEMBERS {
-            self.findings.push(finding.id);
-        } else {
-            self.more_findings += 1;
+            self.findings.push(id);
+            return;
         }
+        self.more_findings += 1;
+        self.replace_least(severities, id);
+    }
+
+    /// Puts a finding in the place of the least severe one, of these the latest, if it is more
+    /// severe.
+    fn replace_least(&mut self, severities: Severities<'_>, id: FindingId) {
+        let all = self.findings.iter().enumerate();
+        let least = all.min_by_key(|(at, id)| (severities(**id), std::cmp::Reverse(*at)));
+        if let Some((at, lesser)) = least
+            && severities(*lesser) < severities(id)
+        {
+            self.findings.remove(at);
+            self.findings.push(id);
+        }
+    }
+
+    fn add(&mut self, severities: Severities<'_>, finding: &Finding, links: Links, decisive: bool) {
+        self.admit(severities, finding.id);
         for pid in links.processes {
             let from = (pid, Timestamp(i64::MIN));
             let known = self.processes.range(from..).next();
@@ -274,11 +299,11 @@ impl Group {
         self.decisive |= decisive;
     }
 
-    fn absorb(&mut self, other: &Self) {
-        let room = MAX_MEMBERS.saturating_sub(self.findings.len());
-        self.findings.extend(other.findings.iter().take(room));
-        let left = other.findings.len().saturating_sub(room);
-        self.more_findings += other.more_findings + left as u64;
+    fn absorb(&mut self, severities: Severities<'_>, other: &Self) {
+        self.more_findings += other.more_findings;
+        for id in &other.findings {
+            self.admit(severities, *id);
+        }
         for process in &other.processes {
             if self.processes.len() < MAX_MEMBERS {
                 self.processes.insert(*process);
@@ -295,13 +320,26 @@ impl Group {
     }
 }
 
+/// The rule on files that are only read.
+const READS: &str = "file.credential-read";
+
 /// The files that a finding reports as created or changed; not those that were read, and no
 /// programs that merely ran.
 pub(super) fn made(finding: &Finding) -> impl DoubleEndedIterator<Item = &Bytes> {
-    let reads = finding.rule == "file.credential-read";
+    let reads = finding.rule == READS;
     let makes = finding.rule.starts_with("file.") || finding.rule.starts_with("drift.");
-    let things = finding.things().iter();
-    things.filter(move |thing| makes && !reads && thing.starts_with(b"/"))
+    let things = finding.things().iter().filter(move |_| makes && !reads);
+    later(finding).chain(things.filter(|thing| thing.starts_with(b"/")))
+}
+
+/// The files that its processes created or changed later.
+fn later(finding: &Finding) -> impl DoubleEndedIterator<Item = &Bytes> {
+    let links = finding.chain.iter().filter(|link| {
+        let families = ["file.", "drift.", "exec.shell-spawned"];
+        let makes = families.iter().any(|family| link.rule.starts_with(family));
+        makes && link.rule != READS && link.subject.starts_with(b"/")
+    });
+    links.map(|link| &link.subject)
 }
 
 /// The processes and files that join a finding to others. Processes of the service join nothing:
@@ -346,4 +384,31 @@ fn servers(state: &State, container: Option<&ContainerId>) -> BTreeSet<u32> {
     let of = |direction| container.map(|id| state.connections_of(id, direction));
     let rows = directions.into_iter().filter_map(of).flatten();
     rows.map(|(_, row)| row.pid).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_incident_keeps_the_gravest() {
+        let grave = [FindingId(1500), FindingId(1600)];
+        let severities = |id: FindingId| {
+            Some(match grave.contains(&id) {
+                true => Severity::Critical,
+                false => Severity::Low,
+            })
+        };
+        let mut group = Group::new(IncidentId(1), ContainerId::new("c"));
+        for n in 1..=2000 {
+            group.admit(&severities, FindingId(n));
+        }
+        assert_eq!(group.findings.len(), MAX_MEMBERS);
+        assert_eq!(group.more_findings, 2000 - MAX_MEMBERS as u64);
+        assert!(grave.iter().all(|id| group.findings.contains(id)));
+        assert!(
+            group.findings.contains(&FindingId(1)),
+            "the beginning stays"
+        );
+    }
 }

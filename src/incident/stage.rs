@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::detect::{Finding, Planted, planted};
+use crate::detect::{ChainLink, Finding, Planted, planted};
 use crate::event::Severity;
 
 /// An attack stage.
@@ -97,6 +97,10 @@ const STAGES: &[(&str, Stage)] = &[
     ("priv.unusual-call", stage("unusual call", 10)),
 ];
 
+/// The rule on shells of servers: what its links name are scripts that such a shell wrote.
+const SERVER_SHELL: &str = "exec.shell-spawned";
+/// The rule on scripts that are not in the image.
+const SCRIPT: &str = "drift.script";
 /// The rule on differences from the image whose author is unknown.
 const SNAPSHOT: &str = "drift.snapshot";
 /// A sensitive file of that rule at no special path: a program, script or library.
@@ -122,6 +126,19 @@ impl Stage {
             Planted::WebScript => WEB_SCRIPT,
             Planted::Code => PLANTED,
         })
+    }
+
+    /// The stage of a later action of a finding's processes; `None` without one.
+    #[must_use]
+    pub(super) fn of_link(link: &ChainLink) -> Option<Self> {
+        if link.rule != SERVER_SHELL {
+            return Self::of_rule(&link.rule);
+        }
+        match planted(&link.subject) {
+            Planted::WebScript => Some(WEB_SCRIPT),
+            Planted::AsBy(rule) => Self::of_rule(rule),
+            Planted::Code => Self::of_rule(SCRIPT),
+        }
     }
 
     /// The stage of findings of `rule`.

@@ -278,33 +278,59 @@ fn exists(state: &State, container: &ContainerId) -> bool {
 
 /// The stages by their first time; context is named only if there is nothing else.
 fn stages(findings: &[&Finding]) -> Vec<Stage> {
+    let mut all: Vec<StageSeen> = findings.iter().flat_map(|f| seen(f)).collect();
+    all.sort_by_key(|seen| seen.at);
     let mut stages: Vec<Stage> = Vec::new();
-    for finding in findings {
-        if let Some(stage) = Stage::of(finding)
-            && (finding.severity >= Severity::Medium || stage.weight == 0)
-            && !stages.iter().any(|known| known.name == stage.name)
+    for seen in all {
+        if (seen.severity >= Severity::Medium || seen.stage.weight == 0)
+            && !stages.iter().any(|known| known.name == seen.stage.name)
         {
-            stages.push(stage);
+            stages.push(seen.stage);
         }
     }
     stages
+}
+
+/// A stage of the attack as a finding shows it.
+struct StageSeen {
+    at: Timestamp,
+    stage: Stage,
+    severity: Severity,
+}
+
+/// The stage of a finding, and those of what its processes did later.
+fn seen(finding: &Finding) -> impl Iterator<Item = StageSeen> {
+    let own = Stage::of(finding).map(|stage| StageSeen {
+        at: finding.began(),
+        stage,
+        severity: finding.severity,
+    });
+    let later = finding.chain.iter().filter_map(|link| {
+        Some(StageSeen {
+            at: link.at,
+            stage: Stage::of_link(link)?,
+            severity: link.severity,
+        })
+    });
+    own.into_iter().chain(later)
 }
 
 /// Severity and rank. Each stage counts once, by its worst finding: a hundred similar findings do
 /// not outrank a chain of different ones.
 fn grade(findings: &[&Finding]) -> (Severity, u32) {
     let mut worst: BTreeMap<&str, (Severity, u32)> = BTreeMap::new();
-    for finding in findings {
-        if let Some(stage) = Stage::of(finding) {
-            let entry = worst.entry(stage.name).or_insert((Severity::Info, 0));
-            entry.0 = entry.0.max(finding.severity);
-            entry.1 = entry.1.max(stage.score(finding.severity));
-        }
+    for StageSeen {
+        stage, severity, ..
+    } in findings.iter().flat_map(|f| seen(f))
+    {
+        let entry = worst.entry(stage.name).or_insert((Severity::Info, 0));
+        entry.0 = entry.0.max(severity);
+        entry.1 = entry.1.max(stage.score(severity));
     }
     let rank = worst.values().map(|(_, score)| score).sum();
     let severity = worst.values().map(|(severity, _)| *severity).max();
     let decisive = |name: &str, severity: Severity| {
-        let mut all = findings.iter().filter_map(|finding| Stage::of(finding));
+        let mut all = findings.iter().flat_map(|f| seen(f)).map(|seen| seen.stage);
         all.any(|stage| stage.name == name && stage.decisive(severity))
     };
     let strong = worst

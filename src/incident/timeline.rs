@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::summary::Incident;
-use crate::detect::{Detector, Finding, FindingId};
+use crate::detect::{ChainLink, Detector, Finding, FindingId};
 use crate::event::{Severity, Timestamp};
 
 /// Maximum number of lines; the most important are kept.
@@ -38,6 +38,7 @@ pub fn timeline(detector: &Detector, incident: &Incident) -> (Vec<TimelineLine>,
             Some(line) => fold(line, finding),
             None => lines.push(line(finding)),
         }
+        lines.extend(finding.chain.iter().map(|link| later(finding, link)));
     }
     let left_out = lines.len().saturating_sub(MAX_LINES);
     if left_out > 0 {
@@ -56,6 +57,18 @@ fn line(finding: &Finding) -> TimelineLine {
         severity: finding.severity,
         text: finding.title.clone(),
         count: finding.count,
+        findings: vec![finding.id],
+    }
+}
+
+/// What the finding's processes did later has a line of its own.
+fn later(finding: &Finding, link: &ChainLink) -> TimelineLine {
+    TimelineLine {
+        first: link.at,
+        last: link.at,
+        severity: link.severity,
+        text: link.title.clone(),
+        count: 1,
         findings: vec![finding.id],
     }
 }

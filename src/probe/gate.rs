@@ -52,6 +52,12 @@ impl Gate {
         self.admitted.insert(scope, 1, 0).map_err(load_error)
     }
 
+    /// Whether a container's cgroup is included.
+    #[must_use]
+    pub fn admits(&self, scope: u64) -> bool {
+        self.admitted.get(&scope, 0).is_ok()
+    }
+
     /// Excludes a cgroup or a pid namespace that belongs to no container.
     pub fn dismiss(&mut self, scope: u64) {
         // Fails only when it is not in the map.

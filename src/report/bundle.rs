@@ -34,11 +34,18 @@ pub struct IncidentEvidence {
 impl IncidentEvidence {
     /// Collects the evidence in memory. Events of the findings that are no longer there are listed
     /// in the manifest. `here`: the container is one of this host as it is now, so that its files
-    /// can be read.
+    /// can be read; with the address of the Docker engine where it is not the standard one.
     ///
     /// # Errors
     /// When there is no such incident, or it has no JSON form.
-    pub fn of(core: &Core, id: IncidentId, masked: bool, here: bool) -> io::Result<Self> {
+    pub fn of(
+        core: &Core,
+        id: IncidentId,
+        masked: bool,
+        here: Option<Option<&str>>,
+    ) -> io::Result<Self> {
+        let docker_host = here.flatten();
+        let here = here.is_some();
         let incident = core
             .incident(id)
             .ok_or_else(|| io::Error::other(format!("{id} does not exist any more")))?;
@@ -69,7 +76,7 @@ impl IncidentEvidence {
         let [processes, connections, drift] = facts(core, &incident, masked)?;
         let subject = ResponseSubject::of_incident(&core.state, &core.detector, &incident);
         let sources = evidence_files(&core.state, &subject).filter(|_| here);
-        let reports = report(core, vec![incident], masked, None);
+        let reports = report(core, vec![incident], masked, docker_host);
         let manifest = json!({
             "hullwatch": context.hullwatch,
             "incident": id.to_string(),

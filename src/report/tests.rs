@@ -64,7 +64,7 @@ fn reports_and_evidence_tell_the_same() {
         assert!(text.contains(start), "{start}: {text}");
     }
     let mut archive = Vec::new();
-    let evidence = IncidentEvidence::of(&core, id, true, false).unwrap();
+    let evidence = IncidentEvidence::of(&core, id, true, None).unwrap();
     let copied = evidence.write(&mut archive).unwrap();
     assert!(!copied.is_empty());
     let files = contents(&archive);
@@ -73,7 +73,17 @@ fn reports_and_evidence_tell_the_same() {
     for part in ["Watching began at", "not kept: a recording", "slice.jsonl"] {
         assert!(report.contains(part), "{part}: {report}");
     }
-    let missing = IncidentEvidence::of(&core, crate::incident::IncidentId(9999), true, false);
+    // The commands are for the engine that is watched.
+    let host = Some(Some("unix:///run/other.sock"));
+    let evidence = IncidentEvidence::of(&core, id, true, host).unwrap();
+    let mut archive = Vec::new();
+    evidence.write(&mut archive).unwrap();
+    let report = &contents(&archive)["report.md"];
+    assert!(
+        report.contains("docker --host unix:///run/other.sock pause"),
+        "{report}"
+    );
+    let missing = IncidentEvidence::of(&core, crate::incident::IncidentId(9999), true, None);
     assert!(missing.is_err_and(|error| error.to_string().contains("I-9999")));
 }
 
@@ -114,7 +124,7 @@ fn the_slice_replays_and_shows_the_incident() {
     let incident = core.ranked_incidents().remove(0);
     for masked in [true, false] {
         let mut archive = Vec::new();
-        let evidence = IncidentEvidence::of(&core, incident.id, masked, false).unwrap();
+        let evidence = IncidentEvidence::of(&core, incident.id, masked, None).unwrap();
         evidence.write(&mut archive).unwrap();
         let slice = contents(&archive).remove("slice.jsonl").unwrap();
         let dir = tempfile::tempdir().unwrap();

@@ -155,6 +155,8 @@ mod tests {
             more_parts: false,
             title: "Shell connected".to_owned(),
             why: Vec::new(),
+            more_why: 0,
+            chain: Vec::new(),
             attack: Vec::new(),
             already_since: None,
             first: Timestamp(0),

@@ -375,7 +375,7 @@ mod tests {
             brief: None,
             seen: None,
             tones: Vec::new(),
-            chart: None,
+            charts: Vec::new(),
             belonging: None,
             depth: 0,
             lead: String::new(),

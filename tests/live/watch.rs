@@ -336,6 +336,40 @@ fn a_compressed_recording_replays_to_its_findings() {
     assert_eq!(again.status.code(), Some(2));
 }
 
+/// The runtime joins a cgroup before its name can be read outside of the kernel, and then runs a
+/// copy of itself: both are set-up, in a container of an image build too.
+#[test]
+fn set_up_in_a_cgroup_that_is_named_late_is_not_the_containers() {
+    if !common::kernel_is_ready() {
+        return;
+    }
+    let hullwatch = Hullwatch::start(&["watch", "--no-engine", "--events", "all"]);
+    for round in 0..4 {
+        let step = Container::at(&format!("docker/buildkit/hullwatchstep00000000000{round}"));
+        let copy = "/bin/true first; true";
+        let runtime = format!("sleep 1; exec /proc/self/exe -c '{copy}'");
+        step.run(&runtime);
+    }
+    std::thread::sleep(std::time::Duration::from_millis(500));
+    hullwatch.interrupt();
+    let (_, lines, _) = hullwatch.end();
+    let of_step = |line: &&Value| {
+        let id = line["container"].as_str().unwrap_or_default();
+        id.starts_with("hullwatchstep")
+    };
+    let own: Vec<&Value> = lines.iter().filter(of_step).collect();
+    let copies = own
+        .iter()
+        .filter(|l| l["type"] == "exec" && l["argv"][1] == "-c");
+    let copies: Vec<bool> = copies.map(|l| l["runtime"] == true).collect();
+    assert_eq!(copies, [true; 4], "{own:#?}");
+    let firsts = own
+        .iter()
+        .filter(|l| l["type"] == "exec" && l["argv"][1] == "first");
+    let firsts: Vec<bool> = firsts.map(|l| l["runtime"] == true).collect();
+    assert_eq!(firsts, [false; 4], "{own:#?}");
+}
+
 /// Containers with every recognised form of cgroup name are watched, from their first exec on if
 /// the name ends in an id, and no cgroup without a process is reported.
 #[test]

@@ -8,8 +8,11 @@ use bstr::ByteSlice as _;
 use rustc_hash::{FxHashMap, FxHasher};
 use smallvec::SmallVec;
 
-use super::finding::{Ancestor, EVIDENCE, Finding, FindingId, FindingIndex, MOST_EVIDENCE};
+use super::finding::{
+    Ancestor, ChainLink, EVIDENCE, Finding, FindingId, FindingIndex, MOST_EVIDENCE,
+};
 use super::rule_info::RuleInfo;
+use super::story::{Added, MAX_LINES, StoryLine};
 use crate::event::{Bytes, ContainerId, Severity, Timestamp};
 use crate::memory::{MemoryBudget, Share};
 
@@ -19,8 +22,8 @@ const MAX_FINDINGS: usize = 10_000;
 const MAX_SUBJECTS: u32 = 64;
 /// Maximum number of subjects of a finding.
 const MAX_PARTS: usize = 64;
-/// Maximum number of explanation lines of a finding.
-const MAX_WHY: usize = 40;
+/// Maximum number of links of a finding's chain.
+const MAX_CHAIN: usize = 16;
 /// Number of changes by one event above which duplicates are removed.
 const TOUCHED_TWICE: usize = 64;
 /// Approximate bytes of a finding without its texts.
@@ -46,6 +49,9 @@ pub(crate) struct Explanation {
     pub(crate) title: String,
     /// Facts, escaped.
     pub(crate) why: Vec<String>,
+    /// The title sums up everything so far. In a finding that it continues it replaces the sum
+    /// before, which begins with the same word.
+    pub(crate) sums_up: bool,
 }
 
 /// All findings.
@@ -204,7 +210,7 @@ impl FindingStore {
         }
         let subject = if crowded { REST } else { subject };
         let (occurrence, mut explanation) = begin();
-        explanation.why.truncate(MAX_WHY);
+        explanation.why.truncate(MAX_LINES);
         let index = FindingIndex::new(self.findings.len());
         let why: usize = explanation.why.iter().map(String::len).sum();
         let ancestors = occurrence.ancestry.len() * 256;
@@ -219,6 +225,8 @@ impl FindingStore {
             more_parts: false,
             title: explanation.title,
             why: explanation.why,
+            more_why: 0,
+            chain: Vec::new(),
             attack: rule.attack.iter().map(|a| (*a).to_owned()).collect(),
             already_since: None,
             first: occurrence.ts,
@@ -255,7 +263,7 @@ impl FindingStore {
         finding.count += 1;
         finding.last = finding.last.max(ts);
         finding.severity = finding.severity.max(severity);
-        evidence(&mut finding.evidence, seq);
+        evidence(finding, seq);
         self.touch(index);
     }
 
@@ -263,7 +271,7 @@ impl FindingStore {
     pub(crate) fn add_evidence(&mut self, index: FindingIndex, ts: Timestamp, seq: u64) {
         if let Some(finding) = self.get_mut(index) {
             finding.last = finding.last.max(ts);
-            evidence(&mut finding.evidence, seq);
+            evidence(finding, seq);
             self.touch(index);
         }
     }
@@ -287,18 +295,50 @@ impl FindingStore {
         self.touch(index);
     }
 
-    /// Adds a line that explains a finding, once; true when it was added.
-    pub(crate) fn add_reason(&mut self, index: FindingIndex, line: String) -> bool {
-        let has = |f: &Arc<Finding>| f.why.len() >= MAX_WHY || f.why.contains(&line);
-        if self.get(index).is_none_or(has) {
+    /// Adds a line that explains a finding, once; one without room is counted.
+    pub(crate) fn add_reason(&mut self, index: FindingIndex, line: String) {
+        self.tell(index, StoryLine::single(line).weighty(true));
+    }
+
+    /// Adds a line to a finding's story; true when it was added. One without room is counted.
+    pub(crate) fn tell(&mut self, index: FindingIndex, line: StoryLine) -> bool {
+        if self.get(index).is_none_or(|f| line.is_among(&f.why)) {
             return false;
         }
         let Some(finding) = self.get_mut(index) else {
             return false;
         };
-        finding.why.push(line);
+        let added = line.add_to(&mut finding.why);
+        if added == Added::NoRoom {
+            finding.more_why += 1;
+        }
         self.touch(index);
-        true
+        added == Added::New
+    }
+
+    /// Adds a link to a finding's chain, or tells the one of its rule and subject anew. Beyond the
+    /// bound the least severe is dropped, of these the latest.
+    pub(crate) fn add_link(&mut self, index: FindingIndex, link: ChainLink) {
+        let Some(finding) = self.get_mut(index) else {
+            return;
+        };
+        let same =
+            |known: &&mut ChainLink| (&known.rule, &known.subject) == (&link.rule, &link.subject);
+        if let Some(known) = finding.chain.iter_mut().find(same) {
+            known.severity = known.severity.max(link.severity);
+            known.title = link.title;
+        } else {
+            finding.chain.push(link);
+            if finding.chain.len() > MAX_CHAIN {
+                let weights = finding.chain.iter().enumerate();
+                let least =
+                    weights.min_by_key(|(at, link)| (link.severity, std::cmp::Reverse(*at)));
+                if let Some((at, _)) = least {
+                    finding.chain.remove(at);
+                }
+            }
+        }
+        self.touch(index);
     }
 
     /// Marks or unmarks a finding as accepted.
@@ -354,7 +394,7 @@ impl FindingStore {
     pub(crate) fn edit(&mut self, index: FindingIndex, change: impl FnOnce(&mut Finding)) {
         if let Some(finding) = self.get_mut(index) {
             change(finding);
-            finding.why.truncate(MAX_WHY);
+            finding.why.truncate(MAX_LINES);
             self.touch(index);
         }
     }
@@ -385,14 +425,24 @@ impl FindingStore {
     }
 }
 
-fn evidence(kept: &mut Vec<u64>, seq: u64) {
-    if kept.last() == Some(&seq) {
+/// Adds an event to the evidence, which keeps the first ones, the latest, and those of the chain.
+fn evidence(finding: &mut Finding, seq: u64) {
+    if finding.evidence.last() == Some(&seq) {
         return;
     }
-    if kept.len() >= MOST_EVIDENCE {
-        kept.remove(EVIDENCE);
+    let of_chain = |seq: &u64| finding.chain.iter().any(|link| link.event == *seq);
+    let lasting = finding.evidence.iter().filter(|seq| of_chain(seq)).count();
+    if finding.evidence.len() >= MOST_EVIDENCE + lasting {
+        let later = finding.evidence.iter().enumerate().skip(EVIDENCE);
+        let passing = later
+            .filter(|(_, seq)| !of_chain(seq))
+            .map(|(at, _)| at)
+            .next();
+        if let Some(at) = passing {
+            finding.evidence.remove(at);
+        }
     }
-    kept.push(seq);
+    finding.evidence.push(seq);
 }
 
 #[cfg(test)]

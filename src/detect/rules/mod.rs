@@ -47,6 +47,7 @@ mod raw_socket;
 mod reverse_alert;
 mod reverse_shell;
 mod rights_gained;
+mod scan_tally;
 mod script_paths;
 mod scripts;
 mod secret_programs;

@@ -1,12 +1,14 @@
 //! Port scans and host scans.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use super::caller::{REFUSED, RUNTIME_API, add_caller};
+use super::scan_tally::ScanTally;
 use crate::detect::alert::{Alert, Alerts};
 use crate::detect::rule_context::RuleContext;
 use crate::detect::rule_memory::RuleMemory;
+use crate::detect::story::StoryLine;
 use crate::detect::{Handler, Requirement, Rule, RuleInfo, Severity, attribution};
 use crate::event::{Connect, Endpoint, Outcome, Protocol, Timestamp};
 
@@ -35,6 +37,14 @@ const SCAN_PAIRS: usize = 512;
 const SLOW_PORTS: usize = 20;
 /// The long window, seconds.
 const SLOW_WINDOW: u64 = 600;
+
+/// Targets listed that answered before the scan was noticed.
+const LISTED: usize = 8;
+/// Begins the lines about targets that answered.
+const ANSWERED: &str = "answered:";
+
+/// The single finding of a container.
+const SUBJECT: &[u8] = b"scan";
 
 /// Scan.
 pub(super) const SCAN: Rule = Rule {
@@ -68,16 +78,15 @@ pub(super) struct PortScans {
     datagrams: Window,
     /// When the latest connection counted as part of a scan.
     latest: Option<Timestamp>,
+    /// All that was scanned.
+    tally: ScanTally,
 }
 
 impl RuleMemory for PortScans {
     fn heap_bytes(&self) -> usize {
         let windows = [&self.connections, &self.failures, &self.datagrams];
-        windows
-            .map(|window| window.pairs.len())
-            .iter()
-            .sum::<usize>()
-            * 64
+        let windows = windows.map(|window| window.pairs.len());
+        (windows.iter().sum::<usize>() + self.tally.len()) * 64
     }
 }
 
@@ -89,16 +98,34 @@ impl PortScans {
     }
 }
 
-/// Pairs of address and port tried since the start of a window, and whether each failed.
+/// What came of a connection, as far as it is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Tried {
+    Open,
+    Answered,
+    Failed,
+}
+
+impl Tried {
+    fn of(outcome: &Outcome) -> Self {
+        match outcome {
+            Outcome::Established => Self::Answered,
+            Outcome::InProgress => Self::Open,
+            Outcome::Failed(_) => Self::Failed,
+        }
+    }
+}
+
+/// Pairs of address and port tried since the start of a window.
 #[derive(Debug, Clone, Default)]
 struct Window {
     began: Option<Timestamp>,
-    pairs: BTreeMap<(IpAddr, u16), bool>,
+    pairs: BTreeMap<(IpAddr, u16), Tried>,
 }
 
 impl Window {
     /// Adds a pair to the window that `now` is in; false when the pair is known.
-    fn add(&mut self, now: Timestamp, seconds: u64, pair: (IpAddr, u16), failed: bool) -> bool {
+    fn add(&mut self, now: Timestamp, seconds: u64, pair: (IpAddr, u16), tried: Tried) -> bool {
         let over = |began: Timestamp| now.since(began).as_secs() >= seconds;
         if self.began.is_none_or(over) {
             self.began = Some(now);
@@ -107,9 +134,9 @@ impl Window {
         if self.pairs.len() >= SCAN_PAIRS && !self.pairs.contains_key(&pair) {
             return false;
         }
-        match self.pairs.insert(pair, failed) {
+        match self.pairs.insert(pair, tried) {
             None => true,
-            Some(before) => failed && !before,
+            Some(before) => tried == Tried::Failed && before != Tried::Failed,
         }
     }
 
@@ -122,22 +149,34 @@ impl Window {
     fn hosts(&self, port: u16) -> (usize, usize) {
         let at_port = self.pairs.iter().filter(|((_, p), _)| *p == port);
         at_port.fold((0, 0), |(all, failed), (_, f)| {
-            (all + 1, failed + usize::from(*f))
+            (all + 1, failed + usize::from(*f == Tried::Failed))
         })
     }
 
     /// Hosts of which several ports were tried, the number of pairs, and how many of them failed.
     fn grid(&self, several: usize) -> (usize, usize, usize) {
         let mut per_host: BTreeMap<IpAddr, (usize, usize)> = BTreeMap::new();
-        for ((ip, _), failed) in &self.pairs {
+        for ((ip, _), tried) in &self.pairs {
             let host = per_host.entry(*ip).or_default();
             host.0 += 1;
-            host.1 += usize::from(*failed);
+            host.1 += usize::from(*tried == Tried::Failed);
         }
         per_host.retain(|_, (ports, _)| *ports >= several);
         let pairs = per_host.values().map(|(ports, _)| ports).sum();
         let failed = per_host.values().map(|(_, failed)| failed).sum();
         (per_host.len(), pairs, failed)
+    }
+}
+
+/// Notes the pairs of a window that belong to a target.
+fn note(tally: &mut ScanTally, window: &Window, target: &ScanTarget) {
+    let of_target = window.pairs.iter().filter(|(pair, _)| match target {
+        ScanTarget::Host(ip, _) => pair.0 == *ip,
+        ScanTarget::Port(port, _) => pair.1 == *port,
+        ScanTarget::Network(_) => window.ports(pair.0) >= GRID_PORTS,
+    });
+    for (pair, outcome) in of_target {
+        tally.add(*pair, *outcome == Tried::Answered);
     }
 }
 
@@ -150,40 +189,83 @@ fn scan(ctx: &RuleContext<'_>, memory: &mut PortScans, connect: &Connect) -> Ale
     }
     let pair = (to.ip().to_canonical(), to.port());
     let now = ctx.now();
+    let tried = Tried::of(&connect.outcome);
     let found = match connect.protocol {
         Protocol::Tcp => {
-            let failed = matches!(connect.outcome, Outcome::Failed(_));
-            let slow = failed && memory.failures.add(now, SLOW_WINDOW, pair, true);
+            let failed = tried == Tried::Failed;
+            let slow = failed && memory.failures.add(now, SLOW_WINDOW, pair, tried);
             let slow = slow.then(|| by_failures(&memory.failures, pair)).flatten();
-            let fast = memory.connections.add(now, SCAN_WINDOW, pair, failed);
+            let fast = memory.connections.add(now, SCAN_WINDOW, pair, tried);
             let fast = fast.then(|| by_connections(ctx, &memory.connections, pair));
-            [slow, fast.flatten()]
+            [
+                slow.map(|target| (&memory.failures, target)),
+                fast.flatten().map(|target| (&memory.connections, target)),
+            ]
         }
         Protocol::Udp => {
             // Datagrams to many resolvers or peers are ordinary, datagrams to many ports of one are
             // not.
-            let new = memory.datagrams.add(now, SCAN_WINDOW, pair, false);
+            let new = memory.datagrams.add(now, SCAN_WINDOW, pair, Tried::Open);
             let many = new && memory.datagrams.ports(pair.0) == SCAN_DATAGRAMS;
             let line = format!(
-                "datagrams to {SCAN_DATAGRAMS} ports of {} within {SCAN_WINDOW} s",
+                "{SCAN_DATAGRAMS} ports of {} by datagrams within {SCAN_WINDOW} s",
                 pair.0
             );
-            [many.then_some(ScanTarget::Host(pair.0, line)), None]
+            let target = ScanTarget::Host(pair.0, line);
+            [many.then_some((&memory.datagrams, target)), None]
         }
         _ => return Alerts::none(),
     };
-    let mut alerts: Alerts = found
+    let goes_on = memory.goes_on(now);
+    let answered = tried == Tried::Answered && connect.protocol == Protocol::Tcp;
+    let mut changed = false;
+    for (window, target) in found.iter().flatten() {
+        note(&mut memory.tally, window, target);
+        if connect.protocol == Protocol::Udp {
+            memory.tally.without_answers();
+        }
+        changed = true;
+    }
+    if goes_on && (tried == Tried::Failed || memory.tally.has_host(pair.0)) {
+        changed |= memory.tally.add(pair, answered);
+    }
+    if !changed {
+        return Alerts::none();
+    }
+    let mut alerts = Alerts::none();
+    let targets: Vec<ScanTarget> = found
         .into_iter()
         .flatten()
-        .map(|target| alert(ctx, connect, &target))
+        .map(|(_, target)| target)
         .collect();
-    if !alerts.is_empty() {
-        if !memory.goes_on(now) {
+    for target in &targets {
+        alerts.push(alert(ctx, connect, target, &memory.tally));
+    }
+    if targets.is_empty() {
+        alerts.extend(sum_up(ctx, &memory.tally));
+    } else {
+        if !goes_on {
             alerts.extend(probed_engines(ctx));
         }
         memory.latest = Some(now);
     }
+    if answered && memory.tally.has(pair) {
+        alerts.extend(answer(ctx, to));
+    }
     alerts
+}
+
+/// The finding, with the sum so far as its title.
+fn sum_up(ctx: &RuleContext<'_>, tally: &ScanTally) -> Option<Alert> {
+    let index = ctx.findings.find(SCAN.info.id, Some(ctx.owner), SUBJECT)?;
+    Some(Alert::addition(index).title(tally.text()))
+}
+
+/// The finding says which target answered.
+fn answer(ctx: &RuleContext<'_>, to: SocketAddr) -> Option<Alert> {
+    let index = ctx.findings.find(SCAN.info.id, Some(ctx.owner), SUBJECT)?;
+    let line = StoryLine::of(ANSWERED, to).weighty(true);
+    Some(Alert::addition(index).tells(line))
 }
 
 /// Closed engine ports that were tried just before turn out to be part of the scan.
@@ -212,12 +294,19 @@ enum ScanTarget {
 fn by_failures(window: &Window, pair: (IpAddr, u16)) -> Option<ScanTarget> {
     let ports = window.ports(pair.0);
     if ports == SLOW_PORTS {
-        let line = format!("{ports} ports of {} failed within {SLOW_WINDOW} s", pair.0);
+        let line = format!(
+            "{ports} ports of {} that failed within {SLOW_WINDOW} s",
+            pair.0
+        );
         return Some(ScanTarget::Host(pair.0, line));
     }
     let (hosts, pairs, _) = window.grid(SLOW_GRID_PORTS);
-    let line = || format!("{pairs} ports of {hosts} hosts failed within {SLOW_WINDOW} s");
-    (hosts >= GRID_HOSTS && pairs >= 2 * GRID_PAIRS).then(|| ScanTarget::Network(line()))
+    (hosts >= GRID_HOSTS && pairs >= 2 * GRID_PAIRS).then(|| {
+        let least = 2 * GRID_PAIRS;
+        ScanTarget::Network(format!(
+            "at least {least} ports of several hosts that failed within {SLOW_WINDOW} s"
+        ))
+    })
 }
 
 /// A scan within the short window.
@@ -240,26 +329,37 @@ fn by_connections(
         return Some(ScanTarget::Host(ip, line));
     }
     let (hosts, pairs, failed) = window.grid(GRID_PORTS);
-    let line = || format!("{pairs} ports of {hosts} hosts within {SCAN_WINDOW} s, {failed} failed");
+    let line = || format!("at least {GRID_PAIRS} ports of several hosts within {SCAN_WINDOW} s");
     let unanswered = failed * 2 >= pairs || attribution::suspicious(ctx);
     (hosts >= GRID_HOSTS && pairs >= GRID_PAIRS && unanswered).then(|| ScanTarget::Network(line()))
 }
 
-fn alert(ctx: &RuleContext<'_>, connect: &Connect, target: &ScanTarget) -> Alert {
+fn alert(
+    ctx: &RuleContext<'_>,
+    connect: &Connect,
+    target: &ScanTarget,
+    tally: &ScanTally,
+) -> Alert {
     let (part, line) = match target {
         ScanTarget::Host(ip, line) => (format!("{ip}:*"), line),
         ScanTarget::Port(port, line) => (format!("*:{port}"), line),
         ScanTarget::Network(line) => ("*:*".to_owned(), line),
     };
-    let alert = ctx.alert(Severity::High, b"scan", |explanation| {
-        explanation.title = match target {
-            ScanTarget::Host(ip, _) => format!("Scanned ports of {ip}"),
-            ScanTarget::Port(port, _) => format!("Scanned hosts for port {port}"),
-            ScanTarget::Network(_) => "Scanned ports of several hosts".to_owned(),
-        };
+    let known = ctx.findings.find(SCAN.info.id, Some(ctx.owner), SUBJECT);
+    let alert = ctx.alert(Severity::High, SUBJECT, |explanation| {
+        explanation.title = tally.text();
+        explanation.sums_up = true;
         add_caller(ctx, explanation, connect);
+        let answered = tally.answered().take(LISTED);
+        (explanation.why).extend(answered.map(|to| format!("{ANSWERED} {to}")));
     });
-    alert.part(part.as_bytes()).reason(line.clone())
+    let alert = match known {
+        Some(_) => alert.title(tally.text()),
+        None => alert,
+    };
+    alert
+        .part(part.as_bytes())
+        .tells(StoryLine::of("tried", line))
 }
 
 #[cfg(test)]
@@ -314,7 +414,8 @@ mod tests {
                 w.connect_failed(init, &format!("10.0.0.{host}:{port}"), 111);
             }
             let f = w.finding("net.scan");
-            assert_eq!(f.title, "Scanned ports of several hosts");
+            assert_eq!(f.title, "Scanned 108 ports of 12 hosts, none answered");
+            assert!(f.why.len() < 8, "{:?}", f.why);
             let requested = w.all("net.runtime-api");
             assert!(requested.len() <= 1, "{requested:?}");
         }
@@ -332,6 +433,33 @@ mod tests {
             }
         }
         w.only(&[]);
+    }
+
+    #[test]
+    fn what_answered_is_told() {
+        let mut w = World::steady();
+        let init = w.init();
+        for host in 1..=12 {
+            for port in [22, 80, 443, 3306, 5432, 6379, 8080, 8443, 9200] {
+                let to = format!("10.0.0.{host}:{port}");
+                match (host, port) {
+                    (3, 6379) | (5, 5432) | (12, 9200) => w.connect(init, &to),
+                    _ => w.connect_failed(init, &to, 111),
+                }
+            }
+        }
+        // The database that it always used is no part of it.
+        w.connect(init, "10.0.7.7:5432");
+        let f = w.finding("net.scan");
+        assert_eq!(f.title, "Scanned 108 ports of 12 hosts, 3 answered");
+        for line in ["answered: 10.0.0.5:5432", "answered: 10.0.0.12:9200"] {
+            assert!(
+                f.why.iter().any(|known| known == line),
+                "{line}: {:?}",
+                f.why
+            );
+        }
+        assert!(!f.why.iter().any(|line| line.contains("10.0.7.7")));
     }
 
     #[test]

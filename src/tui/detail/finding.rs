@@ -46,10 +46,12 @@ pub(super) fn facts(core: &Core, query: &Query<'_>, finding: &Finding) -> Vec<De
     facts
 }
 
-/// The reasons, numbered.
+/// The reasons, numbered, and how many were left out.
 pub(super) fn why(finding: &Finding) -> impl Iterator<Item = DetailLine> {
     let why = (1..).zip(&finding.why);
-    why.map(|(n, why)| fact(&n.to_string(), why.clone()))
+    let lines = why.map(|(n, why)| fact(&n.to_string(), why.clone()));
+    let more = (finding.more_why > 0).then(|| fact("", format!("+{} more", finding.more_why)));
+    lines.chain(more)
 }
 
 /// The next steps; `None` for a rule that this version does not know.

@@ -322,8 +322,11 @@ impl GatheredEvidence {
                 report::write_finding_evidence(core, *id, masked, &mut out)
                     .map(|()| Self::Finding(id.to_string(), out))
             }
-            Some(RowKey::Incident(id)) => report::IncidentEvidence::of(core, *id, masked, here)
-                .map(|evidence| Self::Incident(id.to_string(), Box::new(evidence))),
+            Some(RowKey::Incident(id)) => {
+                let host = ui.responding.docker_host.as_deref();
+                report::IncidentEvidence::of(core, *id, masked, here.then_some(host))
+                    .map(|evidence| Self::Incident(id.to_string(), Box::new(evidence)))
+            }
             _ => return Err("select an incident or a finding first".to_owned()),
         };
         gathered.map_err(|e| e.to_string())

@@ -54,6 +54,12 @@ const COLUMNS: &[Column] = &[
         .right()
         .counts(Unit::Count),
     Column::new("image", "IMAGE", 14, 7).grow(),
+    Column::new("conn60", "CONN 60 s", spark::BARS as u16, 16)
+        .chart()
+        .spare(),
+    Column::new("exec60", "EXEC 60 s", spark::BARS as u16, 17)
+        .chart()
+        .spare(),
     Column::new("find", "FIND", 4, 10)
         .right()
         .counts(Unit::Count)
@@ -153,15 +159,21 @@ fn rows(core: &Core, query: &Query<'_>) -> Vec<Row> {
             row.near("mem", container.memory, limits.memory);
             row.number(cpu, format!("{}.{}", cpu / 10, cpu % 10));
             let bars = spark::bars(container.cpu_history.iter().copied(), core.state.now);
-            let percents: Vec<String> = bars.iter().map(|b| (b / 10).to_string()).collect();
-            row.text(percents.join(" "));
-            row.chart = Some((bars, spark::cpu_limit(container)));
+            let percents: Vec<u64> = bars.iter().map(|b| b / 10).collect();
+            row.text(numbers(&percents));
+            row.charts.push((bars, spark::cpu_limit(container)));
             row.number(container.memory, bytes(container.memory));
             row.count(processes.get(&container.id).copied().unwrap_or(0));
             row.count(open.get(&container.id).copied().unwrap_or(0));
             let writes = u64::from(container.writes_per_minute());
             row.number(writes, count(writes));
             row.text(container.info.image.escaped().to_string());
+            for rate in [&container.connects, &container.execs] {
+                let bars = spark::bars(rate.counts(), core.state.now);
+                let most = bars.iter().max().copied().unwrap_or(0);
+                row.text(numbers(&bars));
+                row.charts.push((bars, most));
+            }
             row.count(found.count);
             match container.exit_code.filter(|_| !container.running) {
                 Some(code) => row.number(code.unsigned_abs(), code.to_string()),
@@ -231,6 +243,12 @@ fn rows(core: &Core, query: &Query<'_>) -> Vec<Row> {
     rows
 }
 
+/// The values of a chart as text.
+fn numbers(bars: &[u64]) -> String {
+    let texts: Vec<String> = bars.iter().map(u64::to_string).collect();
+    texts.join(" ")
+}
+
 /// The row of an image build.
 fn build_row(core: &Core, build: &Build<'_>, findings: &BuildFindings<'_>) -> Option<Row> {
     let first = build.steps.first()?;
@@ -254,6 +272,9 @@ fn build_row(core: &Core, build: &Build<'_>, findings: &BuildFindings<'_>) -> Op
         row.text("");
     }
     row.text(first.info.image.escaped().to_string());
+    for _ in ["conn60", "exec60"] {
+        row.text("");
+    }
     row.count(findings.count);
     for _ in ["exit", "ready", "pod"] {
         row.text("");

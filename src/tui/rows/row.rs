@@ -56,8 +56,8 @@ pub(in crate::tui) struct Row {
     pub(in crate::tui) seen: Option<(Timestamp, Timestamp)>,
     /// Columns with a style of their own.
     pub(in crate::tui) tones: Vec<(&'static str, Token)>,
-    /// The bars of its chart, and the value of a full one.
-    pub(in crate::tui) chart: Option<(Vec<u64>, u64)>,
+    /// The bars of its charts, in the order of their columns, each with the value of a full one.
+    pub(in crate::tui) charts: Vec<(Vec<u64>, u64)>,
     /// The pod, namespace and runtime of its container, if the filter needs them.
     pub(in crate::tui) belonging: Option<Box<Belonging>>,
     /// Depth in a tree.
@@ -82,7 +82,7 @@ impl Row {
             brief: None,
             seen: None,
             tones: Vec::new(),
-            chart: None,
+            charts: Vec::new(),
             belonging: None,
             depth: 0,
             lead: String::new(),

@@ -160,8 +160,9 @@ fn charts(
 ) {
     let places = titles(columns, widths, area).into_iter().zip(widths);
     for ((place, _), (at, _)) in places.filter(|(_, (at, _))| columns[*at].chart) {
+        let nth = columns[..*at].iter().filter(|column| column.chart).count();
         for (y, row) in (area.y + 1..area.bottom()).zip(shown) {
-            if let Some((bars, most)) = row.chart.as_ref().filter(|_| !row.faded) {
+            if let Some((bars, most)) = row.charts.get(nth).filter(|_| !row.faded) {
                 let cell = Rect { y, ..place }.intersection(area);
                 let style = theme.style(row.tone(columns[*at].name).unwrap_or(Token::Spark));
                 spark::draw(bars, *most, style, cell, out);

@@ -4,16 +4,11 @@ use crate::detect::alert::{Alert, Alerts};
 use crate::detect::command_shape;
 use crate::detect::exec_session::{Session, Sessions};
 use crate::detect::rule_context::RuleContext;
+use crate::detect::story::StoryLine;
 use crate::detect::{Handler, Requirement, Rule, RuleInfo, Severity, exec_client, program_roles};
 use crate::event::ProgramAdditions;
 use crate::event::{Bytes, Connect, Exec, File, FileOp, Listen, Outcome, Privilege};
 
-/// Maximum number of commands listed of one session.
-const MAX_COMMANDS: u32 = 16;
-/// Maximum number of files listed of one session.
-const MAX_FILES: u32 = 10;
-/// Maximum number of connections listed of one session.
-const MAX_CONNECTIONS: u32 = 8;
 /// Subject of the finding that plain commands share.
 const COMMANDS: &[u8] = b"commands";
 /// Prefix of the subject of an exec session that bypassed the engine.
@@ -40,10 +35,10 @@ pub(super) const RULE: Rule = Rule {
     },
     handlers: &[
         Handler::Exec(|ctx, memory, event| exec(ctx, memory.of(), event)),
-        Handler::File(|ctx, memory, event| file(ctx, memory.of(), event)),
-        Handler::Connect(|ctx, memory, event| connect(ctx, memory.of(), event)),
-        Handler::Listen(|ctx, memory, event| listen(ctx, memory.of(), event)),
-        Handler::Privilege(|ctx, memory, event| privilege(ctx, memory.of(), event)),
+        Handler::File(|ctx, _, event| file(ctx, event)),
+        Handler::Connect(|ctx, _, event| connect(ctx, event)),
+        Handler::Listen(|ctx, _, event| listen(ctx, event)),
+        Handler::Privilege(|ctx, _, event| privilege(ctx, event)),
         Handler::Client(|ctx, memory, client| exec_client::look(ctx, memory.of(), client)),
         Handler::Container(|ctx, _, _| facts(ctx)),
         Handler::Found(|ctx, memory, process| exec(ctx, memory.of(), &process.as_exec())),
@@ -62,17 +57,10 @@ fn exec(ctx: &RuleContext<'_>, sessions: &mut Sessions, exec: &Exec) -> Alerts {
     if !known {
         return begin(ctx, sessions, root, exec).into();
     }
-    let line = || {
+    let mut alerts = tell(ctx, root, || {
         let command = program_roles::command_line(&exec.argv, &exec.exe, 160);
-        format!("ran: {command}")
-    };
-    let mut alerts = list_line(
-        ctx,
-        sessions,
-        root,
-        |s| (&mut s.commands, MAX_COMMANDS),
-        line,
-    );
+        StoryLine::command("ran:", &command)
+    });
     if exec.tty
         && is_shell(ctx.names(), exec)
         && let Some(index) = ctx.session_finding(root)
@@ -91,11 +79,7 @@ fn is_shell(names: &ProgramAdditions, exec: &Exec) -> bool {
 /// The alert about a new session; none for the container's own health check.
 fn begin(ctx: &RuleContext<'_>, sessions: &mut Sessions, root: u32, exec: &Exec) -> Option<Alert> {
     let now = ctx.now();
-    let session = Session {
-        began: now,
-        ..Session::default()
-    };
-    sessions.begin(root, session);
+    sessions.begin(root, Session { began: now });
     let interactive = exec.tty && is_shell(ctx.names(), exec);
     let entry = ctx.state.processes.get(&root);
     let since = entry.filter(|e| e.existing).map_or(now, |e| e.started);
@@ -246,89 +230,54 @@ fn share(
     ))
 }
 
-/// Adds a line to the session's finding while its kind has room; `line` runs only then.
-fn list_line(
-    ctx: &RuleContext<'_>,
-    sessions: &mut Sessions,
-    root: u32,
-    counter: impl FnOnce(&mut Session) -> (&mut u32, u32),
-    line: impl FnOnce() -> String,
-) -> Alerts {
-    let Some(session) = sessions.get_mut(root) else {
-        return Alerts::none();
-    };
-    let Some(index) = ctx.session_finding(root) else {
-        return Alerts::none();
-    };
-    let (count, limit) = counter(session);
-    if *count >= limit {
-        return Alerts::none();
-    }
-    *count += 1;
-    Alert::addition(index)
-        .reason(line())
-        .evidence(ctx.event.ts, ctx.event.seq)
-        .into()
+/// Adds a line to the session's finding.
+fn tell(ctx: &RuleContext<'_>, root: u32, line: impl FnOnce() -> StoryLine) -> Alerts {
+    let index = ctx.session_finding(root);
+    let alert = index.map(|index| Alert::addition(index).tells(line()));
+    alert.into()
 }
 
-fn file(ctx: &RuleContext<'_>, sessions: &mut Sessions, file: &File) -> Alerts {
+fn file(ctx: &RuleContext<'_>, file: &File) -> Alerts {
     let Some(root) = ctx.session() else {
         return Alerts::none();
     };
     if matches!(file.op, FileOp::MapExec | FileOp::Load) {
         return Alerts::none();
     }
-    let what = file.op.verb();
-    list_line(
-        ctx,
-        sessions,
-        root,
-        |s| (&mut s.files, MAX_FILES),
-        || {
-            let refused = if file.errno == 0 { "" } else { " (refused)" };
-            let path = file.path.escaped();
-            match &file.target {
-                Some(target) => format!("{what} {path} → {}{refused}", target.escaped()),
-                None => format!("{what} {path}{refused}"),
-            }
-        },
-    )
+    tell(ctx, root, || {
+        let refused = if file.errno == 0 { "" } else { " (refused)" };
+        let path = file.path.escaped();
+        let object = match &file.target {
+            Some(target) => format!("{path} → {}{refused}", target.escaped()),
+            None => format!("{path}{refused}"),
+        };
+        let changed = file.target.as_ref().unwrap_or(&file.path);
+        let weighty = file.op != FileOp::Read && ctx.path_class(changed).is_some();
+        StoryLine::of(file.op.verb(), object).weighty(weighty)
+    })
 }
 
-fn connect(ctx: &RuleContext<'_>, sessions: &mut Sessions, connect: &Connect) -> Alerts {
+fn connect(ctx: &RuleContext<'_>, connect: &Connect) -> Alerts {
     let Some(root) = ctx.session() else {
         return Alerts::none();
     };
-    list_line(
-        ctx,
-        sessions,
-        root,
-        |s| (&mut s.connections, MAX_CONNECTIONS),
-        || {
-            let how = match connect.outcome {
-                Outcome::Failed(_) => "tried to connect to",
-                _ => "connected to",
-            };
-            format!("{how} {}", connect.remote.text())
-        },
-    )
+    tell(ctx, root, || {
+        let how = match connect.outcome {
+            Outcome::Failed(_) => "tried to connect to",
+            _ => "connected to",
+        };
+        StoryLine::of(how, connect.remote.text())
+    })
 }
 
-fn listen(ctx: &RuleContext<'_>, sessions: &mut Sessions, listen: &Listen) -> Alerts {
+fn listen(ctx: &RuleContext<'_>, listen: &Listen) -> Alerts {
     let Some(root) = ctx.session() else {
         return Alerts::none();
     };
-    let line = || format!("listens on {}", listen.local);
-    list_line(
-        ctx,
-        sessions,
-        root,
-        |s| (&mut s.connections, MAX_CONNECTIONS),
-        line,
-    )
+    tell(ctx, root, || StoryLine::of("listens on", listen.local))
 }
 
-fn privilege(ctx: &RuleContext<'_>, sessions: &mut Sessions, privilege: &Privilege) -> Alerts {
+fn privilege(ctx: &RuleContext<'_>, privilege: &Privilege) -> Alerts {
     let Some(root) = ctx.session() else {
         return Alerts::none();
     };
@@ -338,21 +287,15 @@ fn privilege(ctx: &RuleContext<'_>, sessions: &mut Sessions, privilege: &Privile
     if ordinary {
         return Alerts::none();
     }
-    list_line(
-        ctx,
-        sessions,
-        root,
-        |s| (&mut s.files, MAX_FILES),
-        || {
-            let refused = if privilege.errno == 0 {
-                ""
-            } else {
-                " (refused)"
-            };
-            let detail = privilege.detail.escaped();
-            format!("called {} {detail}{refused}", privilege.call)
-        },
-    )
+    tell(ctx, root, || {
+        let refused = if privilege.errno == 0 {
+            ""
+        } else {
+            " (refused)"
+        };
+        let detail = privilege.detail.escaped();
+        StoryLine::of("called", format!("{} {detail}{refused}", privilege.call))
+    })
 }
 
 #[cfg(test)]

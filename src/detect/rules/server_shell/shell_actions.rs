@@ -11,7 +11,8 @@ use crate::detect::known_behavior::{Behavior, KnownBehavior};
 use crate::detect::rule_context::RuleContext;
 use crate::detect::rule_memory::RuleMemories;
 use crate::detect::rules::bare_shells::shell;
-use crate::detect::{Severity, program_roles};
+use crate::detect::story::StoryLine;
+use crate::detect::{ChainLink, Severity, program_roles};
 use crate::event::{Bytes, Connect, Endpoint, Exec, File, FileOp, Origin, Protocol};
 use crate::state::ProcessEntry;
 
@@ -72,7 +73,8 @@ pub(super) fn ran(
         memory,
         shell_above,
         action,
-        format!("ran: {command}"),
+        StoryLine::command("ran:", &command).weighty(true),
+        None,
         &command,
     )
 }
@@ -163,13 +165,14 @@ pub(super) fn connected(
         return Alerts::none();
     }
     let command = program_roles::command_line(&process.argv, &process.exe, 160);
-    let line = format!("connected to {to}: {command}");
+    let line = StoryLine::of("connected to", format!("{to}: {command}"));
     report(
         ctx,
         memory.of(),
         &shell,
         ShellAction::Connects,
         line,
+        None,
         &command,
     )
 }
@@ -242,8 +245,25 @@ pub(super) fn changed(ctx: &RuleContext<'_>, memory: &mut RuleMemories<'_>, file
     } else {
         "changed"
     };
-    let line = format!("{verb} {path}: {command}");
-    report(ctx, memory.of(), &shell, action, line, &command)
+    let line = StoryLine::of(verb, format!("{path}: {command}")).weighty(true);
+    let link = script(ctx, file);
+    report(ctx, memory.of(), &shell, action, line, link, &command)
+}
+
+/// A script that was written where no rule on files reports it.
+fn script(ctx: &RuleContext<'_>, file: &File) -> Option<ChainLink> {
+    let path = file.target.as_ref().unwrap_or(&file.path);
+    let leaf = program_roles::leaf(path);
+    let written = !matches!(file.op, FileOp::Read | FileOp::Unlink);
+    let script = written && catalog::words::is_script_name(leaf) && ctx.path_class(path).is_none();
+    script.then(|| ChainLink {
+        at: ctx.event.ts,
+        event: ctx.event.seq,
+        rule: ctx.rule.id.to_owned(),
+        severity: Severity::High,
+        subject: path.clone(),
+        title: format!("Wrote a script: {}", path.escaped()),
+    })
 }
 
 /// Whether the operation creates a file that runs now or later: a program, a script, a start-up
@@ -291,7 +311,8 @@ fn report(
     memory: &mut ServerShells,
     shell: &ServerShell,
     action: ShellAction,
-    line: String,
+    line: StoryLine,
+    link: Option<ChainLink>,
     command: &str,
 ) -> Alerts {
     let known = ctx.findings.find(ctx.rule.id, Some(ctx.owner), SUBJECT);
@@ -299,7 +320,7 @@ fn report(
         Some(index) => Alert::addition(index),
         None => ctx.alert(Severity::High, SUBJECT, |_| {}),
     };
-    let alert = alert.reason(line).evidence(ctx.event.ts, ctx.event.seq);
+    let alert = alert.tells(line).links(link);
     rise(memory, alert, &shell.parent, action, command).into()
 }
 

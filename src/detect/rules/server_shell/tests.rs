@@ -62,6 +62,21 @@ fn a_servers_own_commands_are_one_low_line() {
 }
 
 #[test]
+fn a_script_that_a_servers_shell_writes_is_part_of_the_incident() {
+    let (mut w, web) = World::server();
+    let sh = w.exec(
+        web,
+        "/bin/sh",
+        &["sh", "-c", "uname -a; cat /etc/passwd; id"],
+    );
+    w.create(sh, "/var/www/html/x.php");
+    w.create(sh, "/srv/y.png");
+    let incidents = w.incidents.ranked(&w.state, &w.detector);
+    assert_eq!(incidents[0].sentence(">"), "server shell > web script");
+    assert_eq!(incidents[0].files, ["/var/www/html/x.php"]);
+}
+
+#[test]
 fn actions_of_an_intruder_raise_the_same_finding() {
     for texts in [
         &["id"][..],
