@@ -140,7 +140,7 @@ mod tests {
         let named = |w: &World| -> Vec<bool> {
             let all = w.all("exec.session");
             let by = |f: &&crate::detect::Finding| f.why.iter().any(|l| l.contains("docker exec"));
-            all.iter().map(|f| by(&f)).collect()
+            all.iter().map(by).collect()
         };
         assert_eq!(named(&w), [true, false], "{its} {other}");
         // None of several runs its command.
