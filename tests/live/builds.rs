@@ -1,5 +1,6 @@
 //! Image builds by BuildKit beside the watch: each step is a step of a build, and raises nothing.
 
+use std::collections::BTreeSet;
 use std::process::Command;
 
 use serde_json::Value;
@@ -53,12 +54,9 @@ pub(crate) fn alarms(lines: &[Value], of: impl Fn(&str) -> bool) -> Vec<&Value> 
 }
 
 /// The containers that are steps of a build.
-pub(crate) fn steps(lines: &[Value]) -> Vec<&str> {
-    let of_build = lines.iter().filter(|line| {
-        line["type"] == "container"
-            && line["action"] == "appeared"
-            && line["info"]["role"] == "build"
-    });
+pub(crate) fn steps(lines: &[Value]) -> BTreeSet<&str> {
+    let facts = lines.iter().filter(|line| line["type"] == "container");
+    let of_build = facts.filter(|line| line["info"]["role"] == "build");
     of_build
         .filter_map(|line| line["container"].as_str())
         .collect()
@@ -81,6 +79,6 @@ fn steps_of_buildkit_are_a_build_and_raise_nothing() {
     engine.output(&["rmi", "-f", "hullwatch-test-buildkit"]);
     let steps = steps(&lines);
     assert!(steps.len() >= 10, "{steps:?}");
-    let alarms = alarms(&lines, |id| steps.contains(&id));
+    let alarms = alarms(&lines, |id| steps.contains(id));
     assert!(alarms.is_empty(), "{alarms:#?}");
 }

@@ -226,7 +226,7 @@ fn steps_of_its_builds_are_a_build_and_raise_nothing() {
     podman.podman(&["rmi", "-f", "built"]);
     let steps = builds::steps(&lines);
     assert!(steps.len() >= 3, "{steps:?}");
-    let alarms = builds::alarms(&lines, |id| steps.contains(&id));
+    let alarms = builds::alarms(&lines, |id| steps.contains(id));
     assert!(alarms.is_empty(), "{alarms:#?}");
 }
 
