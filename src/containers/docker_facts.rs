@@ -115,6 +115,7 @@ pub(super) fn container(inspect: ContainerInspectResponse, image: &ImageFacts) -
         started: started(time(state.started_at.as_deref()), number(state.pid)),
         finished: time(state.finished_at.as_deref()),
         restarts: number(inspect.restart_count),
+        restarting: state.restarting == Some(true),
         health: state
             .health
             .and_then(|h| h.status)
@@ -326,7 +327,7 @@ mod tests {
             "Args": ["-c", "sleep 9"], "Name": "/web", "RestartCount": 2, "Driver": "overlay2",
             "Image": "sha256:beef", "AppArmorProfile": "docker-default",
             "State": {"Status": "running", "Pid": 42, "StartedAt": "2026-11-20T10:00:01Z",
-                "FinishedAt": "0001-01-01T00:00:00Z", "Health": {"Status": "healthy"}},
+                "FinishedAt": "0001-01-01T00:00:00Z", "Restarting": true, "Health": {"Status": "healthy"}},
             "Config": {"Image": "web:1", "User": "1000", "Env": ["PATH=/bin", "DB_PASSWORD=x=y"],
                 "Healthcheck": {"Test": ["CMD-SHELL", "true || false"]}, "Labels": {"com.docker.compose.project": "p"}},
             "HostConfig": {"Memory": 1048576, "CpuQuota": 50000, "CpuPeriod": 100000, "PidsLimit": 64,
@@ -357,6 +358,7 @@ mod tests {
         );
         assert_eq!(info.finished, None);
         assert_eq!((info.init_pid, info.restarts), (42, 2));
+        assert!(info.restarting);
         assert_eq!(info.health, "healthy");
         assert_eq!(
             info.healthcheck,

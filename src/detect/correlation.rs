@@ -207,17 +207,20 @@ fn record_new(
                 None => line,
             },
         );
-        ctx.findings.add_link(
-            index,
-            ChainLink {
+        // How the program itself was run is no later action.
+        let itself = matches!(&ctx.event.kind, Kind::Exec(exec)
+            if ctx.findings.get(index).is_some_and(|f| f.things().contains(&exec.exe)));
+        if !itself {
+            let link = ChainLink {
                 at: at.0,
                 event: at.1,
                 rule: rule.id.to_owned(),
                 severity,
                 subject: Bytes::new(subject),
                 title: explanation.title,
-            },
-        );
+            };
+            ctx.findings.add_link(index, link);
+        }
         ctx.findings.add_evidence(index, at.0, at.1);
         return Some(index);
     }

@@ -192,6 +192,9 @@ pub struct ContainerInfo {
     pub finished: Option<Timestamp>,
     /// Restarts by the engine.
     pub restarts: u32,
+    /// It ended, and the engine waits before it starts it again.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub restarting: bool,
     /// Health status, empty without a health check.
     pub health: String,
     /// Its health check with all arguments (a shell's included); empty without one.

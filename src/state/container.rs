@@ -145,12 +145,11 @@ impl Container {
         }
     }
 
-    /// When it was started, as far as known.
+    /// When it was started, as far as known; `None` before its first start.
     #[must_use]
     pub fn started(&self) -> Option<Timestamp> {
-        self.info
-            .started
-            .or((!self.existing).then_some(self.first_seen))
+        let seen = !self.existing && !self.is_created();
+        self.info.started.or(seen.then_some(self.first_seen))
     }
 
     /// Host pid of its init, where one was seen.
@@ -208,6 +207,7 @@ mod tests {
             };
             state.apply(&std::sync::Arc::new(event));
             let container = state.containers.get(&id).unwrap();
+            assert_eq!(container.started().is_none(), container.is_created());
             (container.is_created(), container.running, container.paused)
         };
         assert_eq!(apply(1, ContainerAction::Created), (true, false, false));

@@ -3,6 +3,7 @@
 //! One crate, since each crate links the whole program again.
 #![allow(clippy::unwrap_used, unreachable_pub)]
 
+mod builds;
 mod by_namespace;
 mod calls;
 mod cgroup;

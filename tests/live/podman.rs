@@ -9,6 +9,7 @@ use std::process::{Command, Stdio};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::builds;
 use crate::common::{Watch, hullwatch, kernel_is_ready};
 
 const IMAGE: &str = "localhost/hullwatch-test:1";
@@ -197,6 +198,36 @@ fn whole_life(podman: &mut Podman, name: &str, global: &[&str], options: &[&str]
     });
     watch.expect("its removal", |line| of(line) && line["action"] == "gone");
     watch.stop();
+}
+
+#[test]
+fn steps_of_its_builds_are_a_build_and_raise_nothing() {
+    const STEPS: &str = "RUN cp /bin/busybox /tmp/busybox && /tmp/busybox true\n\
+        RUN echo x >>/tmp/busybox && /tmp/busybox true\n\
+        RUN cp /bin/busybox /bin/other; sleep 2\n";
+    if !kernel_is_ready() {
+        return;
+    }
+    let podman = Podman::of(0, "overlay");
+    let steps = format!("FROM {IMAGE}\n{STEPS}");
+    fs::write(podman.path("Containerfile"), steps).unwrap();
+    let watch = Watch::start(&["--no-engine", "--events", "container,findings"]);
+    let context = podman.dir.path().to_str().unwrap();
+    podman.podman(&[
+        "build",
+        "--no-cache",
+        "--network",
+        "none",
+        "-t",
+        "built",
+        context,
+    ]);
+    let lines = watch.stop();
+    podman.podman(&["rmi", "-f", "built"]);
+    let steps = builds::steps(&lines);
+    assert!(steps.len() >= 3, "{steps:?}");
+    let alarms = builds::alarms(&lines, |id| steps.contains(id));
+    assert!(alarms.is_empty(), "{alarms:#?}");
 }
 
 #[test]

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
 use super::caller::{REFUSED, RUNTIME_API, add_caller};
-use super::scan_tally::ScanTally;
+use super::scan_tally::{ScanTally, Tried};
 use crate::detect::alert::{Alert, Alerts};
 use crate::detect::rule_context::RuleContext;
 use crate::detect::rule_memory::RuleMemory;
 use crate::detect::story::StoryLine;
 use crate::detect::{Handler, Requirement, Rule, RuleInfo, Severity, attribution};
-use crate::event::{Connect, Endpoint, Outcome, Protocol, Timestamp};
+use crate::event::{Connect, Endpoint, Protocol, Timestamp};
 
 /// Distinct ports of one host within the window that make a scan.
 const SCAN_PORTS: usize = 12;
@@ -95,24 +95,6 @@ impl PortScans {
     pub(super) fn goes_on(&self, now: Timestamp) -> bool {
         self.latest
             .is_some_and(|at| now.since(at).as_secs() < SCAN_ENDS)
-    }
-}
-
-/// What came of a connection, as far as it is known.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Tried {
-    Open,
-    Answered,
-    Failed,
-}
-
-impl Tried {
-    fn of(outcome: &Outcome) -> Self {
-        match outcome {
-            Outcome::Established => Self::Answered,
-            Outcome::InProgress => Self::Open,
-            Outcome::Failed(_) => Self::Failed,
-        }
     }
 }
 

@@ -3,8 +3,28 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 
+use crate::event::Outcome;
+
 /// Maximum number of remembered pairs of host and port.
 const MAX_PAIRS: usize = 4096;
+
+/// What came of a connection, as far as it is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Tried {
+    Open,
+    Answered,
+    Failed,
+}
+
+impl Tried {
+    pub(super) fn of(outcome: &Outcome) -> Self {
+        match outcome {
+            Outcome::Established => Self::Answered,
+            Outcome::InProgress => Self::Open,
+            Outcome::Failed(_) => Self::Failed,
+        }
+    }
+}
 
 /// Pairs of host and port that scans tried, and whether each answered.
 #[derive(Debug, Clone, Default)]

@@ -28,6 +28,7 @@ pub(in crate::tui) fn container_state(container: &Container) -> String {
     let health = &container.info.health;
     match (container.running, container.started()) {
         (false, None) if container.ended.is_none() => "created".to_owned(),
+        (false, _) if container.info.restarting => "restarting".to_owned(),
         (false, _) => "exited".to_owned(),
         (true, _) if container.paused => "paused".to_owned(),
         // Healthy is expected, and some engines report nothing.

@@ -1,0 +1,84 @@
+//! Image builds by BuildKit beside the watch: each step is a step of a build, and raises nothing.
+
+use std::collections::BTreeSet;
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::common::{self, DEBIAN, Engine, Watch};
+
+/// Steps that write programs, accounts and settings, as those of images do.
+const STEPS: &str = "FROM hullwatch-test:debian\n\
+    RUN cp /bin/ls /usr/local/bin/tool && echo x >>/usr/local/bin/tool && tool /\n\
+    RUN useradd -m builder && echo x >/etc/app.conf && chmod 600 /etc/app.conf\n\
+    RUN printf '#!/bin/sh\\ndate\\n' >/usr/local/bin/job && chmod +x /usr/local/bin/job && job\n\
+    RUN rm -rf /var/log/* && echo '* * * * * root job' >/etc/crontab\n\
+    RUN true\nRUN true\nRUN true\nRUN true\nRUN true\nRUN true\n";
+
+/// The Docker clients of this host that have BuildKit within them, or as their plugin.
+fn builds(context: &str, engine: &Engine) -> bool {
+    ["docker", "/usr/bin/docker"].iter().any(|client| {
+        let mut docker = Command::new(client);
+        docker
+            .env("DOCKER_BUILDKIT", "1")
+            .env("DOCKER_HOST", &engine.0);
+        let words = [
+            "build",
+            "--no-cache",
+            "--network",
+            "none",
+            "-t",
+            "hullwatch-test-buildkit",
+        ];
+        let built = docker.args(words).arg(context).output();
+        built.is_ok_and(|built| {
+            let said = String::from_utf8_lossy(&built.stderr);
+            let has = built.status.success() || said.contains("buildx");
+            assert!(has, "{said}");
+            built.status.success()
+        })
+    })
+}
+
+/// Findings of medium severity or above about these containers.
+pub(crate) fn alarms(lines: &[Value], of: impl Fn(&str) -> bool) -> Vec<&Value> {
+    let all = lines.iter().filter(|line| line["type"] == "finding");
+    let grave = all.filter(|line| {
+        ["medium", "high", "critical"]
+            .iter()
+            .any(|s| line["severity"] == *s)
+    });
+    grave
+        .filter(|line| of(line["container"].as_str().unwrap_or_default()))
+        .collect()
+}
+
+/// The containers that are steps of a build.
+pub(crate) fn steps(lines: &[Value]) -> BTreeSet<&str> {
+    let facts = lines.iter().filter(|line| line["type"] == "container");
+    let of_build = facts.filter(|line| line["info"]["role"] == "build");
+    of_build
+        .filter_map(|line| line["container"].as_str())
+        .collect()
+}
+
+#[test]
+fn steps_of_buildkit_are_a_build_and_raise_nothing() {
+    if !common::images_are_ready(&[DEBIAN]) {
+        return;
+    }
+    let engine = Engine::tests();
+    let context = tempfile::tempdir().unwrap();
+    std::fs::write(context.path().join("Dockerfile"), STEPS).unwrap();
+    let watch = Watch::start(&["--events", "container,findings"]);
+    if !builds(context.path().to_str().unwrap(), &engine) {
+        eprintln!("not tested: no Docker client here has BuildKit");
+        return;
+    }
+    let lines = watch.stop();
+    engine.output(&["rmi", "-f", "hullwatch-test-buildkit"]);
+    let steps = steps(&lines);
+    assert!(steps.len() >= 10, "{steps:?}");
+    let alarms = alarms(&lines, |id| steps.contains(id));
+    assert!(alarms.is_empty(), "{alarms:#?}");
+}
