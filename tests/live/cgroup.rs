@@ -34,7 +34,7 @@ impl Container {
     }
 
     /// A shell that joins and executes `then`. Its actions before that are set-up.
-    fn join(&self, then: &str) -> Command {
+    pub(crate) fn join(&self, then: &str) -> Command {
         let mut shell = Command::new("sh");
         let script = format!(
             "echo 0 > {}/cgroup.procs && exec {then}",

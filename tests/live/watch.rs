@@ -346,9 +346,10 @@ fn set_up_in_a_cgroup_that_is_named_late_is_not_the_containers() {
     let hullwatch = Hullwatch::start(&["watch", "--no-engine", "--events", "all"]);
     for round in 0..4 {
         let step = Container::at(&format!("docker/buildkit/hullwatchstep00000000000{round}"));
+        // The process that joined executes nothing until the name has been read.
         let copy = "/bin/true first; true";
-        let runtime = format!("sleep 1; exec /proc/self/exe -c '{copy}'");
-        step.run(&runtime);
+        let runtime = format!("3>/dev/null; sleep 1; exec /proc/self/exe -c '{copy}'");
+        assert!(step.join(&runtime).status().unwrap().success());
     }
     std::thread::sleep(std::time::Duration::from_millis(500));
     hullwatch.interrupt();
