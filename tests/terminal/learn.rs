@@ -39,7 +39,7 @@ fn a_container_is_learned_written_and_compared_on_the_screen() {
     });
     container.control("restart");
     screen.shows(24, 80, |picture| {
-        picture.contents().contains("1 starts, 1 ends")
+        picture.contents().contains("1 start, 1 end")
     });
     command(&mut screen, ":learn");
     let file = format!("{name}.baseline.toml");
