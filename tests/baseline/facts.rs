@@ -3,7 +3,7 @@
 use hullwatch::baseline::{Facet, ItemField};
 
 use super::common::{self, DEBIAN, Engine, SERVERS};
-use super::{Learning, names, until};
+use super::{Learning, names};
 
 /// A program whose file gives a capability, in an image of its own.
 struct ImageWithCapability(String);
@@ -106,63 +106,4 @@ fn a_secret_in_an_argument_is_not_in_the_file() {
     for secret in ["Tr0ub4dor", "s3cr3t"] {
         assert!(!file.contains(secret), "{file}");
     }
-}
-
-/// A cluster of its own, under load: tables and files come and go.
-const POSTGRES: &str = "set -e; cd /; bin=$(ls -d /usr/lib/postgresql/*/bin); \
-    $bin/initdb -D /tmp/data >/dev/null; \
-    exec $bin/postgres -D /tmp/data -k /tmp -c listen_addresses=''";
-
-#[test]
-fn a_database_under_load_has_few_items_and_a_new_table_is_none() {
-    if !common::images_are_ready(&[SERVERS]) {
-        return;
-    }
-    let engine = Engine::tests();
-    let name = format!("baseline-postgres-{}", std::process::id());
-    let mut learning = Learning::start(&name);
-    let options = ["--name", &name, "--user", "postgres"];
-    let database = engine.run(&options, SERVERS, &["sh", "-c", POSTGRES]);
-    let query = |sql: &str| format!("psql -h /tmp -qc \"{sql}\" postgres");
-    until(&database, &query("select 1"));
-    let bench = "$(ls -d /usr/lib/postgresql/*/bin)/pgbench -h /tmp";
-    until(
-        &database,
-        &format!("{bench} -i -q postgres && {bench} -T 10 -c 4 postgres"),
-    );
-    for n in 0..20 {
-        until(
-            &database,
-            &query(&format!(
-                "create table t{n} as select * from pg_class; vacuum full t{n}; checkpoint"
-            )),
-        );
-    }
-    learning.until_stderr_has("one start was seen");
-    let learned = learning.stop(&name);
-    let writes = names(&learned, Facet::Write, ItemField::Path);
-    assert!(writes.len() <= 60, "{writes:#?}");
-    assert!(!writes.is_empty());
-    drop(database);
-
-    // Judged by it, another cluster and more tables are as usual.
-    let file = learning.path("live.toml");
-    super::freeze(&learning, &file);
-    let file = file.to_str().unwrap();
-    let watch = common::Watch::start(&["--events", "findings,container", "--baseline", file]);
-    let database = engine.run(&options, SERVERS, &["sh", "-c", POSTGRES]);
-    until(&database, &query("select 1"));
-    until(
-        &database,
-        &query(
-            "create table unseen as select * from pg_class; create index on unseen(oid); checkpoint",
-        ),
-    );
-    watch.expect_facts(&database.id);
-    database.sh("touch /tmp/mark");
-    watch.expect_finding(&database.id, "exec.session", |_| true);
-    for rule in ["base.write", "base.exec", "base.call"] {
-        assert_eq!(watch.finding(&database.id, rule), None);
-    }
-    watch.stop();
 }
