@@ -6,7 +6,7 @@ use std::io::Read as _;
 use std::os::unix::fs::MetadataExt as _;
 
 use crate::catalog::secrets::is_password_file;
-use crate::containers::open_regular;
+use crate::containers::open_on_root;
 use crate::event::{Bytes, FileFacts, FileOp, Kind, Timestamp};
 
 /// Larger files are not read: they count as holding hashes.
@@ -27,8 +27,7 @@ pub(super) fn note(pid: u32, kind: &mut Kind) {
 
 /// `None` when that is unknown, also when the path has another file by now.
 fn look(pid: u32, path: &Bytes, facts: Option<&FileFacts>) -> Option<bool> {
-    let root = Bytes::from(format!("/proc/{pid}/root").as_str());
-    let file = open_regular(&root, path).ok()?;
+    let file = open_on_root(pid, path).ok()?;
     let now = file.metadata().ok()?;
     let same = facts.is_none_or(|facts| {
         let mtime = now.mtime().saturating_mul(1_000_000_000) + now.mtime_nsec();

@@ -2,22 +2,23 @@
 //! about the file do not hold them.
 
 use std::collections::HashMap;
+use std::os::unix::fs::MetadataExt as _;
 
-use crate::containers::open_regular;
-use crate::event::{Bytes, Exec, FileFacts, Kind, file_capabilities};
+use crate::containers::open_on_root;
+use crate::event::{Exec, FileFacts, Kind, file_capabilities};
 
 /// Maximum number of files whose capabilities are remembered; then all are forgotten and read again.
 const MAX_FILES: usize = 4_096;
 /// `sizeof(struct vfs_ns_cap_data)`, the longest value.
 const MAX_BYTES: usize = 24;
 
-/// What distinguishes a file and its state: device, inode and time of the last change, in nanoseconds.
-type FileState = (u32, u64, i64);
+/// Identifies a file until it changes: device, inode and time of the last change, in nanoseconds.
+type ProgramVersion = (u32, u64, i64);
 
 /// Remembers the capabilities of executed files.
 #[derive(Debug, Default)]
 pub(super) struct ProgramFiles {
-    known: HashMap<FileState, String>,
+    known: HashMap<ProgramVersion, String>,
 }
 
 impl ProgramFiles {
@@ -31,7 +32,7 @@ impl ProgramFiles {
         }
     }
 
-    fn of(&mut self, file: FileState, read: impl FnOnce() -> Option<String>) -> String {
+    fn of(&mut self, file: ProgramVersion, read: impl FnOnce() -> Option<String>) -> String {
         if let Some(known) = self.known.get(&file) {
             return known.clone();
         }
@@ -46,13 +47,10 @@ impl ProgramFiles {
     }
 }
 
-/// Empty without capabilities; `None` when the file cannot be examined, also when the path has another one by
-/// now.
+/// Empty without capabilities; `None` when the file cannot be examined, is on a volume, or was replaced
+/// meanwhile.
 fn read(pid: u32, exec: &Exec) -> Option<String> {
-    use std::os::unix::fs::MetadataExt as _;
-
-    let root = Bytes::from(format!("/proc/{pid}/root").as_str());
-    let file = open_regular(&root, &exec.exe).ok()?;
+    let file = open_on_root(pid, &exec.exe).ok()?;
     let now = file.metadata().ok()?;
     if now.size() != exec.file.size || now.mode() != exec.file.mode {
         return None;

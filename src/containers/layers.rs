@@ -41,13 +41,28 @@ fn relative(path: &[u8]) -> Option<&Path> {
 /// # Errors
 /// When there is no such file, or it is no regular file.
 pub(crate) fn open_regular(root: &Bytes, path: &[u8]) -> io::Result<File> {
+    open_below(root, path, ResolveFlags::empty())
+}
+
+/// As [`open_regular`], below the root of a process and on the same mount only. A file system that the
+/// container mounts itself (FUSE) may never answer, and who collects events must not wait for it.
+///
+/// # Errors
+/// When there is no such file, it is no regular file, or it is on another mount.
+pub(crate) fn open_on_root(pid: u32, path: &[u8]) -> io::Result<File> {
+    let root = Bytes::from(format!("/proc/{pid}/root").as_str());
+    open_below(&root, path, ResolveFlags::NO_XDEV)
+}
+
+fn open_below(root: &Bytes, path: &[u8], resolve: ResolveFlags) -> io::Result<File> {
     let path = relative(path).ok_or(io::ErrorKind::InvalidInput)?;
     let root = directory(root)?;
-    let kind = File::from(beneath(&root, path, OFlags::PATH)?).metadata()?;
+    let kind = File::from(beneath(&root, path, OFlags::PATH, resolve)?).metadata()?;
     if !kind.is_file() {
         return Err(io::Error::other("not a regular file"));
     }
-    let file = File::from(beneath(&root, path, OFlags::RDONLY | OFlags::NONBLOCK)?);
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK;
+    let file = File::from(beneath(&root, path, flags, resolve)?);
     let again = file.metadata()?;
     if (again.ino(), again.dev()) != (kind.ino(), kind.dev()) {
         return Err(io::Error::other("replaced while it was opened"));
@@ -60,9 +75,15 @@ fn directory(path: &Bytes) -> io::Result<OwnedFd> {
     Ok(open(path_of(path), flags, Mode::empty())?)
 }
 
-fn beneath(root: &OwnedFd, path: &Path, flags: OFlags) -> io::Result<OwnedFd> {
+fn beneath(
+    root: &OwnedFd,
+    path: &Path,
+    flags: OFlags,
+    resolve: ResolveFlags,
+) -> io::Result<OwnedFd> {
     let flags = flags | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+    let links = ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+    let resolve = resolve | links | ResolveFlags::BENEATH;
     Ok(openat2(root, path, flags, Mode::empty(), resolve)?)
 }
 
@@ -86,7 +107,7 @@ pub(super) fn look_in_image(lower: &[Bytes], path: &[u8]) -> Result<ImageEntry, 
             .rev()
             .skip(1)
         {
-            let found = match beneath(&root, prefix, OFlags::PATH) {
+            let found = match beneath(&root, prefix, OFlags::PATH, ResolveFlags::empty()) {
                 Ok(fd) => File::from(fd).metadata().map_err(|e| fail(&e))?,
                 Err(e) if e.kind() == io::ErrorKind::NotFound => break,
                 Err(e) => return Err(fail(&e)),
@@ -165,6 +186,19 @@ mod tests {
 
     fn layer(at: &Path) -> Bytes {
         at.as_os_str().as_bytes().into()
+    }
+
+    #[test]
+    fn files_of_other_mounts_are_not_opened() {
+        let own = std::process::id();
+        assert!(open_on_root(own, b"/etc/passwd").is_ok());
+        let other = open_on_root(own, b"/proc/uptime").unwrap_err();
+        assert_eq!(
+            other.raw_os_error(),
+            Some(rustix::io::Errno::XDEV.raw_os_error())
+        );
+        let root = Bytes::from("/");
+        assert!(open_regular(&root, b"/proc/uptime").is_ok());
     }
 
     #[test]

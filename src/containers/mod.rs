@@ -54,7 +54,7 @@ pub use containerd_client::ContainerdState;
 pub use engine::{EngineKind, EngineState, RuntimeMessage, RuntimeUpdate};
 pub use engine_thread::{ContainerdChoice, RuntimeOptions, Runtimes, start};
 pub use inventory::{containerds, engine_kind};
-pub(crate) use layers::open_regular;
+pub(crate) use layers::open_on_root;
 pub use process_usage::ProcessSampler;
 pub use selector::{ContainerSelector, SelectError};
 pub use selftest_marker::{SelftestMarker, marks as is_selftest};
