@@ -22,7 +22,8 @@ use crate::event::{ContainerId, Response};
 use crate::machine::Machine;
 use crate::probe::{Probe, ProbeConfig, ProbeError, Report};
 use crate::recording::{
-    BlindRule, Follower, Header, Overview, Past, Player, Recorder, RecordingError, RecordingSummary,
+    BlindRule, Follower, Header, Overview, Past, Player, Recorder, RecorderStatus, RecordingError,
+    RecordingSummary,
 };
 use crate::response::{ResponseExecutor, Suggestion};
 use crate::sink::{SinkBoard, SinkStatus};
@@ -94,24 +95,9 @@ pub struct LiveStatus {
     /// Attached and refused programs.
     pub report: Report,
     /// The recording.
-    pub recording: Option<RecordingStatus>,
+    pub recording: Option<RecorderStatus>,
     /// The sinks.
     pub sinks: Vec<SinkStatus>,
-}
-
-/// State of a recording.
-#[derive(Debug, Clone)]
-pub struct RecordingStatus {
-    /// The file.
-    pub path: PathBuf,
-    /// Bytes of lines written.
-    pub bytes: u64,
-    /// Why it ended early.
-    pub error: Option<String>,
-    /// Why it waits: the disk is full.
-    pub waits: Option<String>,
-    /// Events missing in the file.
-    pub lost: u64,
 }
 
 /// A running watch.
@@ -286,16 +272,7 @@ impl Live {
             older_unwatched: self.older_unwatched,
             report: self.report.clone(),
             sinks: self.sinks.statuses(),
-            recording: self.shared.recorder.lock().as_ref().map(|recorder| {
-                let status = recorder.status();
-                RecordingStatus {
-                    path: status.path,
-                    bytes: status.bytes,
-                    lost: status.lost,
-                    error: status.error,
-                    waits: status.waits,
-                }
-            }),
+            recording: self.shared.recorder.lock().as_ref().map(Recorder::status),
         }
     }
 

@@ -13,6 +13,7 @@ mod collector;
 mod comparisons;
 mod container_facts;
 mod drift_scan;
+mod engine_messages;
 mod entries;
 mod event_queue;
 mod existing;
@@ -30,6 +31,6 @@ mod unreported;
 mod unwatched;
 
 pub use capabilities::{give_up as give_up_privileges, give_up_everything, give_up_files};
-pub use live::{Live, LiveError, LiveOptions, LiveStatus, RecordingStatus};
+pub use live::{Live, LiveError, LiveOptions, LiveStatus};
 pub use policy::PolicyFile;
 pub use shared::Tap;
