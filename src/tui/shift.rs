@@ -1,15 +1,18 @@
 //! Finds rows that moved up or down between two frames, as when a table scrolls.
 
 use std::collections::BTreeMap;
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::hash::{Hash as _, Hasher as _};
 use std::ops::RangeInclusive;
 
 use ratatui::buffer::{Buffer, Cell};
+use rustc_hash::FxHasher;
 
 /// Cells at the start of a row that show the selection and marks: they do not move with the row.
 const MARKERS: usize = 2;
-/// So many cells must be saved: the sequences that scroll cost about as much.
-const WORTH: i64 = 24;
+/// Minimum number of cells that a shift must save: the sequences that scroll cost about as much.
+const MIN_SAVED: i64 = 24;
+/// Minimum number of rows that change where rows move.
+const MIN_ROWS: usize = 3;
 
 /// Rows of the terminal that scroll together.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,7 +63,7 @@ pub(super) fn find(shown: &Buffer, next: &Buffer) -> Option<Shift> {
         .map(|at| difference(&[], after[at]) - difference(before[at], after[at]))
         .sum();
     let row = |at: usize| u16::try_from(at).ok();
-    (saved - written > WORTH).then_some(Shift {
+    (saved - written > MIN_SAVED).then_some(Shift {
         rows: row(first)?..=row(last)?,
         by: row(by)?,
         up,
@@ -91,9 +94,18 @@ impl Shift {
 
 /// By how many rows most rows that changed moved; positive: upwards.
 fn likely(before: &[&[Cell]], after: &[&[Cell]]) -> Option<isize> {
+    let rows = before.iter().zip(after).enumerate();
+    let changed: Vec<(usize, &[Cell])> = rows
+        .filter(|(_, (before, after))| before != after)
+        .map(|(at, (_, after))| (at, *after))
+        .collect();
+    // Most frames change a number or two.
+    if changed.len() < MIN_ROWS {
+        return None;
+    }
     let before: Vec<Option<u64>> = before.iter().map(|row| text(row)).collect();
     let mut votes: BTreeMap<isize, usize> = BTreeMap::new();
-    for (at, row) in after.iter().enumerate() {
+    for (at, row) in changed {
         let text = text(row);
         if text.is_none() || before.get(at) == Some(&text) {
             continue;
@@ -112,7 +124,7 @@ fn likely(before: &[&[Cell]], after: &[&[Cell]]) -> Option<isize> {
 /// A hash of a row's text behind the markers; `None` for a blank one.
 fn text(row: &[Cell]) -> Option<u64> {
     let cells = row.get(MARKERS..)?;
-    let mut hasher = DefaultHasher::new();
+    let mut hasher = FxHasher::default();
     let mut blank = true;
     for cell in cells {
         blank &= cell.symbol() == " ";
@@ -121,7 +133,7 @@ fn text(row: &[Cell]) -> Option<u64> {
     (!blank).then(|| hasher.finish())
 }
 
-/// How many cells differ; blanks are where `before` has none.
+/// The number of cells that differ; where `before` has none, it is blank.
 fn difference(before: &[Cell], after: &[Cell]) -> i64 {
     let blank = Cell::default();
     let differs = |(at, cell): &(usize, &Cell)| before.get(*at).unwrap_or(&blank) != *cell;
