@@ -206,17 +206,19 @@ mod tests {
         let (file, settings) = PolicyFile::open(&path, false, Some(None)).unwrap();
         assert_eq!(settings.max_age, None);
         let (watch, changes) = PolicyWatch::start(file).unwrap();
+        // In one step: a file that is written in place is empty for a moment.
+        let other = dir.path().join("policy.toml~");
         std::fs::write(
-            &path,
+            &other,
             "max-age = \"3d\"\n[severity]\n\"file.cron\" = \"low\"\n",
         )
         .unwrap();
+        std::fs::rename(&other, &path).unwrap();
         let rules = wait(&changes).rules.unwrap();
         assert_eq!(rules.policy.severity["file.cron"], Some(Severity::Low));
         // The command line counts before the file.
         assert_eq!(rules.max_age, None);
         // As editors do it: another file takes the name.
-        let other = dir.path().join("policy.toml~");
         std::fs::write(&other, "[severity]\n\"file.corn\" = \"low\"\n").unwrap();
         std::fs::rename(&other, &path).unwrap();
         watch.look();
