@@ -134,7 +134,7 @@ fn choose(
                 host: Some(at),
             });
         }
-        Ok(at) => format!("its engine {at:?} is not one of this host"),
+        Ok(at) => format!("its engine {at:?} is not on this host"),
         Err(why) if context.is_some() => {
             return Err(format!("DOCKER_CONTEXT is {name:?}: {why}"));
         }

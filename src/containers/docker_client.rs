@@ -232,7 +232,7 @@ impl DockerClient {
                 Ok(inspected) => {
                     client.report(now(), id, ContainerAction::Info, Some(inspected.info));
                 }
-                // Of an engine that is gone the connection's end says it.
+                // When the engine is gone, the end of the connection reports it.
                 Err(error) if client.ping().await.is_ok() => client.unreadable(&id, &error),
                 Err(_) => {}
             }

@@ -303,9 +303,9 @@ fn a_tag_that_moves_an_image_is_reported_of_the_containers_that_run_it() {
     assert_eq!(engine.inspects.load(Ordering::Relaxed), 11);
 }
 
-/// One container whose inspect fails is named by the list, and said; the others are read.
+/// A container whose inspection fails has its name from the list and is reported; the others are read.
 #[test]
-fn a_container_that_cannot_be_read_is_said_and_has_its_listed_name() {
+fn a_container_that_cannot_be_read_is_reported_and_has_its_listed_name() {
     let engine = FakeEngine::start(|path| match path {
         path if path.starts_with("/events") => Reply::Lines(Vec::new(), true),
         path if path.starts_with("/containers/json") => Reply::Answer(json!([
@@ -318,10 +318,10 @@ fn a_container_that_cannot_be_read_is_said_and_has_its_listed_name() {
         _ => Reply::Answer(Value::Null),
     });
     let (_stop, messages) = engine.connect();
-    let mut said = Vec::new();
+    let mut reported = Vec::new();
     let (of, names) = wait(&messages, |message| match message {
         RuntimeMessage::Lost(_, lost) => {
-            said.push(lost.detail);
+            reported.push(lost.detail);
             None
         }
         RuntimeMessage::Names(_, id, names) => Some((id, names)),
@@ -329,11 +329,11 @@ fn a_container_that_cannot_be_read_is_said_and_has_its_listed_name() {
     });
     assert_eq!(of.as_str(), id(2));
     assert_eq!((names.name, names.image), ("db".into(), "db:1".into()));
-    assert_eq!(said.len(), 2, "{said:?}");
-    assert_eq!(said[0], "2 entries of its container list left out: odd");
+    assert_eq!(reported.len(), 2, "{reported:?}");
+    assert_eq!(reported[0], "2 entries of its container list left out: odd");
     assert!(
-        said[1].contains("(db) not read: it answered 500"),
-        "{said:?}"
+        reported[1].contains("(db) not read: it answered 500"),
+        "{reported:?}"
     );
 }
 

@@ -54,7 +54,7 @@ pub enum EngineState {
 pub enum RuntimeMessage {
     /// A container appeared, changed or ended.
     Update(EngineKind, RuntimeUpdate),
-    /// A container whose facts the engine could not be asked for has these names by its list.
+    /// The names in the engine's list of a container whose inspection failed.
     Names(Timestamp, ContainerId, Box<ContainerInfo>),
     /// This program on the host, by its pid, probably started a command inside.
     Client(Timestamp, ContainerId, u32, Client),

@@ -30,7 +30,7 @@ const MOST: usize = 20_000;
 const MOMENTS: Duration = Duration::from_secs(10);
 
 /// Long options of `exec` with a value in the next word, of any client.
-const VALUED: &[&str] = &[
+const OPTIONS_WITH_VALUE: &[&str] = &[
     "--cap",
     "--cgroup",
     "--console-socket",
@@ -68,7 +68,7 @@ struct ClientProcess {
 /// The clients of an engine's sessions.
 #[derive(Debug)]
 pub(super) struct SessionClients {
-    /// The begin of the connection: the sessions of earlier clients were not reported on it.
+    /// Start of the connection: the sessions of earlier clients were not reported on it.
     since: Timestamp,
     /// Those that have a session.
     taken: VecDeque<ClientProcess>,
@@ -101,7 +101,7 @@ impl SessionClients {
     pub(super) fn find(&mut self, requested: &SearchedSession<'_>) -> Option<(u32, Client)> {
         let (process, client) = search(requested, |process, boot| {
             !self.taken.contains(&process)
-                && may_begin(process.started, boot, requested.at, self.since)
+                && may_have_begun(process.started, boot, requested.at, self.since)
         })?;
         if self.taken.len() >= MAX_TAKEN {
             self.taken.pop_front();
@@ -162,7 +162,7 @@ fn search(
 
 /// Whether a process of this start may be the client of a session at `at`, of a connection that exists
 /// since `since`.
-fn may_begin(ticks: u64, boot: Timestamp, at: Timestamp, since: Timestamp) -> bool {
+fn may_have_begun(ticks: u64, boot: Timestamp, at: Timestamp, since: Timestamp) -> bool {
     let began = super::proc_files::since_boot(boot, ticks, procfs::ticks_per_second().max(1));
     began >= since && at.since(began) <= MOMENTS
 }
@@ -172,7 +172,9 @@ fn enters(argv: &[String], requested: &SearchedSession<'_>) -> bool {
     let Some(verb) = argv.iter().position(|a| a == "exec") else {
         return false;
     };
-    let Some((container, command)) = place(argv.get(verb + 1..).unwrap_or_default()) else {
+    let Some((container, command)) =
+        container_and_command(argv.get(verb + 1..).unwrap_or_default())
+    else {
         return false;
     };
     let named = (!requested.name.is_empty() && container == requested.name)
@@ -186,7 +188,7 @@ fn enters(argv: &[String], requested: &SearchedSession<'_>) -> bool {
 
 /// The container and the command in the words after `exec`: the first that is neither an option nor
 /// an option's value, and what follows, from `--` on where there is one.
-fn place(words: &[String]) -> Option<(&str, &[String])> {
+fn container_and_command(words: &[String]) -> Option<(&str, &[String])> {
     let mut at = 0;
     loop {
         let word = words.get(at)?;
@@ -214,7 +216,7 @@ fn place(words: &[String]) -> Option<(&str, &[String])> {
 /// Whether the next word is this option's value.
 fn has_value(option: &str) -> bool {
     match option.strip_prefix("--") {
-        Some(_) => VALUED.contains(&option),
+        Some(_) => OPTIONS_WITH_VALUE.contains(&option),
         // `-itu USER`, not `-uUSER` or `-it`.
         None => {
             let mut letters = option.chars().skip(1);
@@ -289,13 +291,13 @@ mod tests {
         let boot = Timestamp(1_000_000_000_000);
         let tick = procfs::ticks_per_second();
         let at = boot.plus(Duration::from_secs(100));
-        assert!(may_begin(99 * tick, boot, at, boot));
-        assert!(may_begin(101 * tick, boot, at, boot), "clocks differ");
-        assert!(!may_begin(80 * tick, boot, at, boot));
+        assert!(may_have_begun(99 * tick, boot, at, boot));
+        assert!(may_have_begun(101 * tick, boot, at, boot), "clocks differ");
+        assert!(!may_have_begun(80 * tick, boot, at, boot));
         let connected = boot.plus(Duration::from_secs(98));
-        assert!(may_begin(99 * tick, boot, at, connected));
+        assert!(may_have_begun(99 * tick, boot, at, connected));
         assert!(
-            !may_begin(97 * tick, boot, at, connected),
+            !may_have_begun(97 * tick, boot, at, connected),
             "before watching"
         );
     }

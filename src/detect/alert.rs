@@ -4,9 +4,9 @@ use smallvec::SmallVec;
 
 use super::finding::{ChainLink, FindingIndex};
 use super::finding_store::{Explanation, Occurrence};
+use super::reason_line::ReasonLine;
 use super::rule_context::RuleContext;
 use super::rule_info::RuleInfo;
-use super::story::StoryLine;
 use crate::event::{Bytes, Severity, Timestamp};
 
 /// The alerts of one handler for one event; usually none, which allocates nothing.
@@ -127,7 +127,7 @@ pub(crate) struct Alert {
     pub(super) processes: SmallVec<[u32; 1]>,
     pub(super) session: Option<u32>,
     pub(super) history_of: Option<Bytes>,
-    pub(super) story: SmallVec<[StoryLine; 1]>,
+    pub(super) effects: SmallVec<[ReasonLine; 1]>,
     pub(super) link: Option<ChainLink>,
     pub(super) joins: Joins,
     pub(super) becomes: Option<Identity>,
@@ -151,7 +151,7 @@ impl Alert {
             processes: SmallVec::new(),
             session: None,
             history_of: None,
-            story: SmallVec::new(),
+            effects: SmallVec::new(),
             link: None,
             joins: Joins::default(),
             becomes: None,
@@ -186,10 +186,10 @@ impl Alert {
         self
     }
 
-    /// Adds a line to the finding's story, if it has room for it; then the event becomes evidence.
+    /// Adds a line to the finding's reasons, if there is room for it; then the event becomes evidence.
     #[must_use]
-    pub(crate) fn tells(mut self, line: StoryLine) -> Self {
-        self.story.push(line);
+    pub(crate) fn effect(mut self, line: ReasonLine) -> Self {
+        self.effects.push(line);
         self
     }
 

@@ -7,9 +7,9 @@ use super::alert::{Alert, Alerts, Identity, Joins, Predecessor, Target};
 use super::file_origin::attach_history;
 use super::finding::{ALREADY, ChainLink, FindingIndex};
 use super::finding_store::{Explanation, Occurrence};
+use super::reason_line::ReasonLine;
 use super::rule_context::RuleContext;
 use super::rule_info::RuleInfo;
-use super::story::StoryLine;
 use crate::event::{Bytes, Kind, Severity, Timestamp};
 
 /// Begins the lines about what drifted code did next.
@@ -86,8 +86,8 @@ fn add_to(ctx: &mut RuleContext<'_>, index: FindingIndex, alert: Alert) {
     for line in alert.reasons {
         ctx.findings.add_reason(index, line);
     }
-    for line in alert.story {
-        if ctx.findings.tell(index, line) {
+    for line in alert.effects {
+        if ctx.findings.add_effect(index, line) {
             let (ts, seq) = (ctx.event.ts, ctx.event.seq);
             ctx.findings.add_evidence(index, ts, seq);
         }
@@ -196,11 +196,11 @@ fn record_new(
     if let Some(index) = continued {
         let worst = ctx.memory.chained.entry(index).or_insert(Severity::Info);
         *worst = severity.max(*worst);
-        let line = StoryLine::single(format!("{THEN} {}", explanation.title));
+        let line = ReasonLine::single(format!("{THEN} {}", explanation.title));
         let line = line.weighty(severity >= Severity::Medium);
         let sum = explanation.title.split(' ').next();
         let sum = sum.filter(|_| explanation.sums_up).map(str::len);
-        ctx.findings.tell(
+        ctx.findings.add_effect(
             index,
             match sum {
                 Some(word) => line.restates(THEN.len() + 1 + word),

@@ -17,7 +17,7 @@ const STARTED_BY: &str = "probably started by";
 /// The same of one that entered the namespaces itself.
 const ENTERED: &str = "entered by";
 
-/// The session that the client started: the latest that runs its command, or the only one of late.
+/// The session that the client started: the latest that runs its command, or the only recent one.
 /// Another may have begun meanwhile, by another client or through the engine's API.
 fn started(ctx: &RuleContext<'_>, sessions: &Sessions, client: &Client) -> Option<u32> {
     let recent = sessions.since(Timestamp(ctx.now().0.saturating_sub(RECENT)));

@@ -124,7 +124,7 @@ pub struct Finding {
     pub evidence: Vec<u64>,
 }
 
-// serde hands over a reference.
+// serde passes a reference.
 #[allow(clippy::trivially_copy_pass_by_ref)]
 fn is_zero(number: &u64) -> bool {
     *number == 0

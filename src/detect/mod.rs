@@ -24,6 +24,7 @@ mod memory;
 mod policy;
 mod policy_application;
 mod program_roles;
+mod reason_line;
 mod rule;
 mod rule_context;
 mod rule_info;
@@ -32,7 +33,6 @@ pub mod rules;
 mod seen_set;
 mod serving;
 mod silence;
-mod story;
 #[cfg(test)]
 mod testkit;
 #[cfg(test)]

@@ -258,7 +258,7 @@ impl Group {
         }
     }
 
-    /// Adds a finding; beyond the bound the least severe one gives way.
+    /// Adds a finding; beyond the bound it replaces the least severe one.
     fn admit(&mut self, severities: Severities<'_>, id: FindingId) {
         if self.findings.len() < MAX_MEMBERS {
             self.findings.push(id);
@@ -391,10 +391,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_full_incident_keeps_the_gravest() {
-        let grave = [FindingId(1500), FindingId(1600)];
+    fn a_full_incident_keeps_the_most_severe_findings() {
+        let severe = [FindingId(1500), FindingId(1600)];
         let severities = |id: FindingId| {
-            Some(match grave.contains(&id) {
+            Some(match severe.contains(&id) {
                 true => Severity::Critical,
                 false => Severity::Low,
             })
@@ -405,7 +405,7 @@ mod tests {
         }
         assert_eq!(group.findings.len(), MAX_MEMBERS);
         assert_eq!(group.more_findings, 2000 - MAX_MEMBERS as u64);
-        assert!(grave.iter().all(|id| group.findings.contains(id)));
+        assert!(severe.iter().all(|id| group.findings.contains(id)));
         assert!(
             group.findings.contains(&FindingId(1)),
             "the beginning stays"

@@ -187,8 +187,8 @@ fn accept(
     let silenced = findings.iter().filter(|finding| finding.silenced.is_some());
     let worst = silenced.max_by_key(|finding| finding.severity)?;
     let reason = worst.silenced.clone()?;
-    let grave = worst.severity >= Severity::Medium;
-    grave.then(|| describe(state, detector, alive, group, &findings, Some(reason)))?
+    let severe = worst.severity >= Severity::Medium;
+    severe.then(|| describe(state, detector, alive, group, &findings, Some(reason)))?
 }
 
 /// The findings of an incident that are not silenced, the earliest first; `None` when none of them

@@ -11,8 +11,8 @@ use smallvec::SmallVec;
 use super::finding::{
     Ancestor, ChainLink, EVIDENCE, Finding, FindingId, FindingIndex, MOST_EVIDENCE,
 };
+use super::reason_line::{Added, MAX_LINES, ReasonLine};
 use super::rule_info::RuleInfo;
-use super::story::{Added, MAX_LINES, StoryLine};
 use crate::event::{Bytes, ContainerId, Severity, Timestamp};
 use crate::memory::{MemoryBudget, Share};
 
@@ -297,11 +297,11 @@ impl FindingStore {
 
     /// Adds a line that explains a finding, once; one without room is counted.
     pub(crate) fn add_reason(&mut self, index: FindingIndex, line: String) {
-        self.tell(index, StoryLine::single(line).weighty(true));
+        self.add_effect(index, ReasonLine::single(line).weighty(true));
     }
 
-    /// Adds a line to a finding's story; true when it was added. One without room is counted.
-    pub(crate) fn tell(&mut self, index: FindingIndex, line: StoryLine) -> bool {
+    /// Adds a line to a finding's reasons; true when it was added. A line without room is counted.
+    pub(crate) fn add_effect(&mut self, index: FindingIndex, line: ReasonLine) -> bool {
         if self.get(index).is_none_or(|f| line.is_among(&f.why)) {
             return false;
         }
@@ -316,7 +316,7 @@ impl FindingStore {
         added == Added::New
     }
 
-    /// Adds a link to a finding's chain, or tells the one of its rule and subject anew. Beyond the
+    /// Adds a link to a finding's chain, or replaces the title of the one with its rule and subject. Beyond the
     /// bound the least severe is dropped, of these the latest.
     pub(crate) fn add_link(&mut self, index: FindingIndex, link: ChainLink) {
         let Some(finding) = self.get_mut(index) else {

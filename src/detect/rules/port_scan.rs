@@ -6,9 +6,9 @@ use std::net::{IpAddr, SocketAddr};
 use super::caller::{REFUSED, RUNTIME_API, add_caller};
 use super::scan_tally::{ScanTally, Tried};
 use crate::detect::alert::{Alert, Alerts};
+use crate::detect::reason_line::ReasonLine;
 use crate::detect::rule_context::RuleContext;
 use crate::detect::rule_memory::RuleMemory;
-use crate::detect::story::StoryLine;
 use crate::detect::{Handler, Requirement, Rule, RuleInfo, Severity, attribution};
 use crate::event::{Connect, Endpoint, Protocol, Timestamp};
 
@@ -243,11 +243,11 @@ fn sum_up(ctx: &RuleContext<'_>, tally: &ScanTally) -> Option<Alert> {
     Some(Alert::addition(index).title(tally.text()))
 }
 
-/// The finding says which target answered.
+/// Adds the target that answered to the finding.
 fn answer(ctx: &RuleContext<'_>, to: SocketAddr) -> Option<Alert> {
     let index = ctx.findings.find(SCAN.info.id, Some(ctx.owner), SUBJECT)?;
-    let line = StoryLine::of(ANSWERED, to).weighty(true);
-    Some(Alert::addition(index).tells(line))
+    let line = ReasonLine::of(ANSWERED, to).weighty(true);
+    Some(Alert::addition(index).effect(line))
 }
 
 /// Closed engine ports that were tried just before turn out to be part of the scan.
@@ -341,7 +341,7 @@ fn alert(
     };
     alert
         .part(part.as_bytes())
-        .tells(StoryLine::of("tried", line))
+        .effect(ReasonLine::of("tried", line))
 }
 
 #[cfg(test)]
@@ -418,7 +418,7 @@ mod tests {
     }
 
     #[test]
-    fn what_answered_is_told() {
+    fn targets_that_answered_are_listed() {
         let mut w = World::steady();
         let init = w.init();
         for host in 1..=12 {

@@ -1,4 +1,4 @@
-//! What the port scans of a container tried, and what answered.
+//! Counts the hosts and ports that the port scans of a container tried, and those that answered.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
@@ -8,7 +8,7 @@ use crate::event::Outcome;
 /// Maximum number of remembered pairs of host and port.
 const MAX_PAIRS: usize = 4096;
 
-/// What came of a connection, as far as it is known.
+/// The outcome of a connection, as far as it is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Tried {
     Open,
@@ -33,14 +33,14 @@ pub(super) struct ScanTally {
     hosts: BTreeSet<IpAddr>,
     ports: BTreeSet<u16>,
     answered: usize,
-    /// There were more than are remembered.
+    /// The scans tried more pairs than are remembered.
     more: bool,
-    /// Datagrams were among them, whose answers are not seen.
+    /// The scans also sent datagrams, whose answers are not seen.
     without_answers: bool,
 }
 
 impl ScanTally {
-    /// Adds a pair; whether that changes the sum.
+    /// Adds a pair; true if that changes the text.
     pub(super) fn add(&mut self, pair: (IpAddr, u16), answered: bool) -> bool {
         if let Some(known) = self.pairs.get_mut(&pair) {
             let changed = answered && !*known;
@@ -58,7 +58,7 @@ impl ScanTally {
         true
     }
 
-    /// That none answered is not known.
+    /// Notes that answers may be missing: "none answered" would be wrong.
     pub(super) fn without_answers(&mut self) {
         self.without_answers = true;
     }

@@ -16,7 +16,7 @@ pub(super) fn title(core: &Core, id: &ContainerId) -> Option<String> {
     let builds = core.state.builds();
     let build = builds.iter().find(|build| build.id() == Some(id))?;
     let image = build.steps.first()?.info.image.escaped().to_string();
-    // Some builders tell no image.
+    // Some builders report no image.
     Some(match image.is_empty() {
         true => "image build".to_owned(),
         false => format!("image build on {image}"),

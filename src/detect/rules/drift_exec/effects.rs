@@ -1,8 +1,8 @@
 //! Later actions of drifted programs and their children, added to the finding about them.
 
 use crate::detect::alert::{Alert, Alerts};
+use crate::detect::reason_line::ReasonLine;
 use crate::detect::rule_context::RuleContext;
-use crate::detect::story::StoryLine;
 use crate::event::{Connect, File, FileOp, Outcome};
 
 pub(super) fn connect(ctx: &RuleContext<'_>, connect: &Connect) -> Alerts {
@@ -13,8 +13,8 @@ pub(super) fn connect(ctx: &RuleContext<'_>, connect: &Connect) -> Alerts {
         Outcome::Failed(_) => "then tried to connect to",
         _ => "then connected to",
     };
-    let line = StoryLine::of(how, connect.remote.text());
-    Alert::addition(index).tells(line).into()
+    let line = ReasonLine::of(how, connect.remote.text());
+    Alert::addition(index).effect(line).into()
 }
 
 /// Only changes of sensitive files count.
@@ -34,8 +34,8 @@ pub(super) fn file(ctx: &RuleContext<'_>, file: &File) -> Alerts {
         (_, 0) => "then changed",
         _ => "then tried to change",
     };
-    let line = StoryLine::of(how, path.escaped()).weighty(file.op != FileOp::Read);
-    Alert::addition(index).tells(line).into()
+    let line = ReasonLine::of(how, path.escaped()).weighty(file.op != FileOp::Read);
+    Alert::addition(index).effect(line).into()
 }
 
 #[cfg(test)]

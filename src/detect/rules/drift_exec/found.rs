@@ -6,10 +6,10 @@
 use crate::catalog::paths;
 use crate::detect::alert::{Alert, Alerts};
 use crate::detect::finding_store::Occurrence;
+use crate::detect::reason_line::ReasonLine;
 use crate::detect::rule_context::RuleContext;
 use crate::detect::rule_memory::{RuleMemories, RuleMemory};
 use crate::detect::rules::drift_grade::{self, Installations};
-use crate::detect::story::StoryLine;
 use crate::detect::{RuleInfo, Severity, program_roles};
 use crate::event::{
     Bytes, Compare, CompareClass, Difference, DriftScan, FileFacts, Origin, Process, Tick,
@@ -59,7 +59,7 @@ pub(super) fn process(
     let exec = process.as_exec();
     if let Some(&index) = ctx.memory.marks.get(&ctx.event.pid) {
         let command = program_roles::command_line(&exec.argv, &exec.exe, 160);
-        alerts.push(Alert::addition(index).tells(StoryLine::command("runs below it:", &command)));
+        alerts.push(Alert::addition(index).effect(ReasonLine::command("runs below it:", &command)));
     }
     match exec.file.origin() {
         Origin::Upper | Origin::CopiedUp => {

@@ -8,9 +8,9 @@ mod kinds;
 
 use crate::detect::alert::{Alert, Alerts};
 use crate::detect::drifted_files::{DriftedFiles, PendingComparison};
+use crate::detect::reason_line::ReasonLine;
 use crate::detect::rule_context::RuleContext;
 use crate::detect::rule_memory::RuleMemories;
-use crate::detect::story::StoryLine;
 use crate::detect::{Handler, Rule, Severity, build_artifacts, program_roles};
 use crate::event::{CompareClass, Exec, Origin};
 
@@ -63,7 +63,7 @@ fn exec(ctx: &RuleContext<'_>, memories: &mut RuleMemories<'_>, exec: &Exec) -> 
     // Programs that a drifted program starts belong to its finding.
     if let Some(&index) = ctx.memory.marks.get(&ctx.event.pid) {
         let command = program_roles::command_line(&exec.argv, &exec.exe, 160);
-        alerts.push(Alert::addition(index).tells(StoryLine::command("then ran:", &command)));
+        alerts.push(Alert::addition(index).effect(ReasonLine::command("then ran:", &command)));
         alerts.extend(build_artifacts::compiles(ctx, &BUILT.info, exec, index));
     }
     alerts.extend(match exec.file.origin() {

@@ -3,8 +3,8 @@
 use crate::detect::alert::{Alert, Alerts};
 use crate::detect::command_shape;
 use crate::detect::exec_session::{Session, Sessions};
+use crate::detect::reason_line::ReasonLine;
 use crate::detect::rule_context::RuleContext;
-use crate::detect::story::StoryLine;
 use crate::detect::{Handler, Requirement, Rule, RuleInfo, Severity, exec_client, program_roles};
 use crate::event::ProgramAdditions;
 use crate::event::{Bytes, Connect, Exec, File, FileOp, Listen, Outcome, Privilege};
@@ -57,9 +57,9 @@ fn exec(ctx: &RuleContext<'_>, sessions: &mut Sessions, exec: &Exec) -> Alerts {
     if !known {
         return begin(ctx, sessions, root, exec).into();
     }
-    let mut alerts = tell(ctx, root, || {
+    let mut alerts = add_effect(ctx, root, || {
         let command = program_roles::command_line(&exec.argv, &exec.exe, 160);
-        StoryLine::command("ran:", &command)
+        ReasonLine::command("ran:", &command)
     });
     if exec.tty
         && is_shell(ctx.names(), exec)
@@ -231,9 +231,9 @@ fn share(
 }
 
 /// Adds a line to the session's finding.
-fn tell(ctx: &RuleContext<'_>, root: u32, line: impl FnOnce() -> StoryLine) -> Alerts {
+fn add_effect(ctx: &RuleContext<'_>, root: u32, line: impl FnOnce() -> ReasonLine) -> Alerts {
     let index = ctx.session_finding(root);
-    let alert = index.map(|index| Alert::addition(index).tells(line()));
+    let alert = index.map(|index| Alert::addition(index).effect(line()));
     alert.into()
 }
 
@@ -244,7 +244,7 @@ fn file(ctx: &RuleContext<'_>, file: &File) -> Alerts {
     if matches!(file.op, FileOp::MapExec | FileOp::Load) {
         return Alerts::none();
     }
-    tell(ctx, root, || {
+    add_effect(ctx, root, || {
         let refused = if file.errno == 0 { "" } else { " (refused)" };
         let path = file.path.escaped();
         let object = match &file.target {
@@ -253,7 +253,7 @@ fn file(ctx: &RuleContext<'_>, file: &File) -> Alerts {
         };
         let changed = file.target.as_ref().unwrap_or(&file.path);
         let weighty = file.op != FileOp::Read && ctx.path_class(changed).is_some();
-        StoryLine::of(file.op.verb(), object).weighty(weighty)
+        ReasonLine::of(file.op.verb(), object).weighty(weighty)
     })
 }
 
@@ -261,12 +261,12 @@ fn connect(ctx: &RuleContext<'_>, connect: &Connect) -> Alerts {
     let Some(root) = ctx.session() else {
         return Alerts::none();
     };
-    tell(ctx, root, || {
+    add_effect(ctx, root, || {
         let how = match connect.outcome {
             Outcome::Failed(_) => "tried to connect to",
             _ => "connected to",
         };
-        StoryLine::of(how, connect.remote.text())
+        ReasonLine::of(how, connect.remote.text())
     })
 }
 
@@ -274,7 +274,7 @@ fn listen(ctx: &RuleContext<'_>, listen: &Listen) -> Alerts {
     let Some(root) = ctx.session() else {
         return Alerts::none();
     };
-    tell(ctx, root, || StoryLine::of("listens on", listen.local))
+    add_effect(ctx, root, || ReasonLine::of("listens on", listen.local))
 }
 
 fn privilege(ctx: &RuleContext<'_>, privilege: &Privilege) -> Alerts {
@@ -287,14 +287,14 @@ fn privilege(ctx: &RuleContext<'_>, privilege: &Privilege) -> Alerts {
     if ordinary {
         return Alerts::none();
     }
-    tell(ctx, root, || {
+    add_effect(ctx, root, || {
         let refused = if privilege.errno == 0 {
             ""
         } else {
             " (refused)"
         };
         let detail = privilege.detail.escaped();
-        StoryLine::of("called", format!("{} {detail}{refused}", privilege.call))
+        ReasonLine::of("called", format!("{} {detail}{refused}", privilege.call))
     })
 }
 

@@ -8,10 +8,10 @@ use crate::detect::alert::{Alert, Alerts};
 use crate::detect::discovery::{self, Discovery, EXPLORATION};
 use crate::detect::file_change::changes;
 use crate::detect::known_behavior::{Behavior, KnownBehavior};
+use crate::detect::reason_line::ReasonLine;
 use crate::detect::rule_context::RuleContext;
 use crate::detect::rule_memory::RuleMemories;
 use crate::detect::rules::bare_shells::shell;
-use crate::detect::story::StoryLine;
 use crate::detect::{ChainLink, Severity, program_roles};
 use crate::event::{Bytes, Connect, Endpoint, Exec, File, FileOp, Origin, Protocol};
 use crate::state::ProcessEntry;
@@ -73,7 +73,7 @@ pub(super) fn ran(
         memory,
         shell_above,
         action,
-        StoryLine::command("ran:", &command).weighty(true),
+        ReasonLine::command("ran:", &command).weighty(true),
         None,
         &command,
     )
@@ -165,7 +165,7 @@ pub(super) fn connected(
         return Alerts::none();
     }
     let command = program_roles::command_line(&process.argv, &process.exe, 160);
-    let line = StoryLine::of("connected to", format!("{to}: {command}"));
+    let line = ReasonLine::of("connected to", format!("{to}: {command}"));
     report(
         ctx,
         memory.of(),
@@ -245,7 +245,7 @@ pub(super) fn changed(ctx: &RuleContext<'_>, memory: &mut RuleMemories<'_>, file
     } else {
         "changed"
     };
-    let line = StoryLine::of(verb, format!("{path}: {command}")).weighty(true);
+    let line = ReasonLine::of(verb, format!("{path}: {command}")).weighty(true);
     let link = script(ctx, file);
     report(ctx, memory.of(), &shell, action, line, link, &command)
 }
@@ -311,7 +311,7 @@ fn report(
     memory: &mut ServerShells,
     shell: &ServerShell,
     action: ShellAction,
-    line: StoryLine,
+    line: ReasonLine,
     link: Option<ChainLink>,
     command: &str,
 ) -> Alerts {
@@ -320,7 +320,7 @@ fn report(
         Some(index) => Alert::addition(index),
         None => ctx.alert(Severity::High, SUBJECT, |_| {}),
     };
-    let alert = alert.tells(line).links(link);
+    let alert = alert.effect(line).links(link);
     rise(memory, alert, &shell.parent, action, command).into()
 }
 

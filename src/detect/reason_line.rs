@@ -1,18 +1,18 @@
-//! The lines of a finding's story, and which of them it keeps: by weight and kind, not by order of
-//! arrival, so that a scan or a loop does not push out what comes after it.
+//! The reasons of a finding, a line each, and which of them it keeps: by weight and kind, not by order of
+//! arrival, so that a scan or a loop leaves room for later actions.
 
 /// Maximum number of lines.
 pub(super) const MAX_LINES: usize = 40;
-/// Lines from which on only weighty ones are added.
+/// Number of lines above which only weighty ones are added.
 const MAX_LESSER: usize = 28;
 /// Maximum number of lesser lines of a kind.
 const MAX_ALIKE: usize = 8;
 /// Maximum number of weighty lines of a kind.
 const MAX_WEIGHTY_ALIKE: usize = 16;
 
-/// Something that the processes of a finding did.
+/// An action of a finding's processes, as a line of text.
 #[derive(Debug)]
-pub(crate) struct StoryLine {
+pub(crate) struct ReasonLine {
     text: String,
     /// Length of the beginning of `text` that lines of its kind share; 0: it is of no kind.
     kind: usize,
@@ -20,7 +20,7 @@ pub(crate) struct StoryLine {
     restates: bool,
 }
 
-impl StoryLine {
+impl ReasonLine {
     /// A verb and its object: lines with the same verb are alike.
     #[must_use]
     pub(crate) fn of(verb: &str, object: impl std::fmt::Display) -> Self {
@@ -53,7 +53,7 @@ impl StoryLine {
         }
     }
 
-    /// The line is kept before lesser ones.
+    /// A weighty line has room where a lesser one has none.
     #[must_use]
     pub(crate) fn weighty(self, weighty: bool) -> Self {
         Self { weighty, ..self }
@@ -101,14 +101,14 @@ impl StoryLine {
     }
 }
 
-/// What became of a line.
+/// The result of adding a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Added {
-    /// It is there now.
+    /// The line was added.
     New,
-    /// It took the place of an earlier one.
+    /// The line replaced an earlier one.
     Restated,
-    /// There is no room for its kind and weight.
+    /// There was no room for a line of its kind and weight.
     NoRoom,
 }
 
@@ -121,30 +121,30 @@ mod tests {
         let mut lines = Vec::new();
         let mut left_out = 0;
         for port in 0..100 {
-            let line = StoryLine::of("tried to connect to", format!("10.0.0.5:{port}"));
+            let line = ReasonLine::of("tried to connect to", format!("10.0.0.5:{port}"));
             left_out += usize::from(line.add_to(&mut lines) == Added::NoRoom);
         }
         for port in 0..100 {
-            let line = StoryLine::command("ran:", &format!("nc -w 1 10.0.0.5 {port}"));
+            let line = ReasonLine::command("ran:", &format!("nc -w 1 10.0.0.5 {port}"));
             left_out += usize::from(line.add_to(&mut lines) == Added::NoRoom);
         }
         assert_eq!(
             (lines.len(), left_out),
             (2 * MAX_ALIKE, 200 - 2 * MAX_ALIKE)
         );
-        let other = StoryLine::command("ran:", "ncat -l 80");
+        let other = ReasonLine::command("ran:", "ncat -l 80");
         assert_eq!(other.add_to(&mut lines), Added::New);
         for n in 0..100 {
-            StoryLine::command("ran:", &format!("tool{n}")).add_to(&mut lines);
+            ReasonLine::command("ran:", &format!("tool{n}")).add_to(&mut lines);
         }
         assert_eq!(lines.len(), MAX_LESSER);
-        let cron = StoryLine::of("changed", "/etc/cron.d/x");
+        let cron = ReasonLine::of("changed", "/etc/cron.d/x");
         assert_eq!(cron.add_to(&mut lines), Added::NoRoom);
-        let cron = || StoryLine::of("changed", "/etc/cron.d/x").weighty(true);
+        let cron = || ReasonLine::of("changed", "/etc/cron.d/x").weighty(true);
         assert_eq!(cron().add_to(&mut lines), Added::New);
         assert!(cron().is_among(&lines));
         for n in 0..100 {
-            StoryLine::single(format!("then: {n}"))
+            ReasonLine::single(format!("then: {n}"))
                 .weighty(true)
                 .add_to(&mut lines);
         }
@@ -155,7 +155,7 @@ mod tests {
     fn a_sum_replaces_the_one_before() {
         let mut lines = Vec::new();
         for ports in 24..60 {
-            let line = StoryLine::single(format!("then: Scanned {ports} ports of 3 hosts"));
+            let line = ReasonLine::single(format!("then: Scanned {ports} ports of 3 hosts"));
             line.restates("then: Scanned".len()).add_to(&mut lines);
         }
         assert_eq!(lines, ["then: Scanned 59 ports of 3 hosts"]);
