@@ -31,6 +31,8 @@ pub(super) const EXAMPLES: &[Example] = &[
                                 /etc/hullwatch/slack --notify-format slack", "Report serious incidents to a Slack channel; the file holds the URL."),
     example("hullwatch watch", "sudo hullwatch watch --otlp http://localhost:4318 --metrics \
                                 127.0.0.1:9469", "Send findings to a collector, and serve metrics to Prometheus."),
+    example("hullwatch record", "sudo hullwatch record --ring /var/lib/hullwatch --otlp \
+                                http://localhost:4318 --otlp-metrics 60s", "Send findings and, each minute, metrics to a collector."),
     example("hullwatch watch", "sudo hullwatch watch --notify-command 'mail -s hullwatch \
                                 ops@example.com'", "Mail serious incidents."),
     example("hullwatch list", "sudo hullwatch list findings --filter 'sev>=h' --json", "Print the serious findings, one JSON object a line."),

@@ -102,7 +102,7 @@ pub(super) fn run(
         .map_err(|error| fail(&error))?;
     let tap = sinks.tap(Some(Box::new(live::PolicyReporter)));
     let live = live::start(watch, tap, Some(&first))?;
-    sinks.answer(live.core())?;
+    sinks.start_metrics(live.core())?;
     give_up_files();
     let mut ring = RingRecorder {
         directory,

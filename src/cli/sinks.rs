@@ -12,10 +12,11 @@ use super::error::print_message;
 use crate::collect::{Live, Tap};
 use crate::core::Core;
 use crate::event::{Event, Severity};
-use crate::metrics::{EventCounts, MetricsServer, MetricsSource};
+use crate::metrics::{EventCounts, MetricsServer, MetricsSource, OtlpMetrics, OtlpMetricsSender};
 use crate::sink::{
     CommandSink, Delivery, HttpClient, HttpTarget, JournalSink, OtlpHost, OtlpSink, Outlet,
-    SinkBoard, SinkStatus, SinkWatcher, SyslogSink, Wanted, WebhookFormat, WebhookSink,
+    SinkBoard, SinkCounters, SinkStatus, SinkWatcher, SyslogSink, Wanted, WebhookFormat,
+    WebhookSink,
 };
 use crate::user_files;
 
@@ -83,6 +84,11 @@ pub(super) struct SinkArgs {
     #[arg(long, value_name = "FILE", requires = "otlp")]
     otlp_headers_file: Option<PathBuf>,
 
+    /// Also send the counts of --metrics to the collector of --otlp, once in this time, e.g. 60s
+    /// (/v1/metrics is added)
+    #[arg(long, value_name = "TIME", requires = "otlp", value_parser = interval)]
+    otlp_metrics: Option<Duration>,
+
     /// Serve GET /metrics for Prometheus on this address, e.g. 127.0.0.1:9469, to anybody who can
     /// reach it
     #[arg(long, value_name = "ADDRESS")]
@@ -120,8 +126,22 @@ impl SinkArgs {
                  --notify-journal or --notify-syslog, or set {WEBHOOK}"
             )));
         }
+        let mut otlp_metrics = None;
         if let Some(url) = &self.otlp {
-            let sink = self.collector(url)?;
+            let (target, host) = self.collector(url)?;
+            if let Some(interval) = self.otlp_metrics {
+                otlp_metrics = Some(OtlpMetrics {
+                    client: self.client()?,
+                    target: below(&target, "v1/metrics")?,
+                    host: host.clone(),
+                    interval,
+                });
+            }
+            let sink = OtlpSink {
+                client: self.client()?,
+                target: below(&target, "v1/logs")?,
+                host,
+            };
             let outlet = Outlet::start(format!("otlp {}", sink.target.name()), Box::new(sink))?;
             let wanted = Wanted {
                 incidents: Some(self.otlp_severity),
@@ -134,10 +154,18 @@ impl SinkArgs {
             MetricsServer::bind(address)
                 .map_err(|error| CliError::expected(format!("--metrics {address}: {error}")))
         });
+        let counts = self.metrics.is_some() || otlp_metrics.is_some();
+        let mut board = watcher.board();
+        let otlp_metrics = otlp_metrics.map(|metrics| {
+            let counters = board.add(format!("otlp metrics {}", metrics.target.name()));
+            (metrics, counters)
+        });
         Ok(Sinks {
-            board: watcher.board(),
+            board,
             metrics: metrics.transpose()?,
-            counts: self.metrics.map(|_| Arc::default()),
+            otlp_metrics,
+            metrics_sender: None,
+            counts: counts.then(Arc::default),
             watcher: Arc::new(Mutex::new(watcher)),
             reporter: SinkReporter::default(),
         })
@@ -179,17 +207,16 @@ impl SinkArgs {
         Ok(means)
     }
 
-    /// The sender to the collector.
-    fn collector(&self, url: &str) -> Result<OtlpSink, CliError> {
-        let wrong = |why: String| CliError::expected(format!("--otlp: {why}"));
+    /// The collector, and this host as it is described to it.
+    fn collector(&self, url: &str) -> Result<(HttpTarget, OtlpHost), CliError> {
         let headers = match &self.otlp_headers_file {
             Some(path) => HttpTarget::parse_headers(&read(path)?)
                 .map_err(|why| CliError::expected(format!("{}: {why}", path.display())))?,
             None => Vec::new(),
         };
-        let target = HttpTarget::new(url, headers).map_err(wrong)?;
+        let target = HttpTarget::new(url, headers).map_err(wrong_url)?;
         if target.has_userinfo() {
-            return Err(wrong(
+            return Err(wrong_url(
                 "every user can see a password in an argument: put a header into a file and use \
                  --otlp-headers-file"
                     .to_owned(),
@@ -197,15 +224,12 @@ impl SinkArgs {
         }
         let name = rustix::system::uname();
         let id = std::fs::read_to_string("/etc/machine-id").unwrap_or_default();
-        Ok(OtlpSink {
-            client: self.client()?,
-            target: target.below("v1/logs").map_err(wrong)?,
-            host: OtlpHost {
-                name: name.nodename().to_string_lossy().into_owned(),
-                id: id.trim().to_owned(),
-                kernel: name.release().to_string_lossy().into_owned(),
-            },
-        })
+        let host = OtlpHost {
+            name: name.nodename().to_string_lossy().into_owned(),
+            id: id.trim().to_owned(),
+            kernel: name.release().to_string_lossy().into_owned(),
+        };
+        Ok((target, host))
     }
 
     fn webhook(&self) -> Result<Option<HttpTarget>, CliError> {
@@ -237,6 +261,23 @@ impl SinkArgs {
     }
 }
 
+/// The time between two requests with metrics, at least a second.
+fn interval(text: &str) -> Result<Duration, String> {
+    match super::live::duration(text)? {
+        time if time < Duration::from_secs(1) => Err("it is at least 1s".to_owned()),
+        time => Ok(time),
+    }
+}
+
+/// A path of the collector.
+fn below(collector: &HttpTarget, path: &str) -> Result<HttpTarget, CliError> {
+    collector.clone().below(path).map_err(wrong_url)
+}
+
+fn wrong_url(why: String) -> CliError {
+    CliError::expected(format!("--otlp: {why}"))
+}
+
 fn read(path: &Path) -> Result<String, CliError> {
     user_files::read(path)
         .map_err(|error| CliError::expected(format!("{}: {error}", path.display())))
@@ -255,6 +296,9 @@ pub(super) struct Sinks {
     reporter: SinkReporter,
     /// The metrics server; it serves once watching begins.
     metrics: Option<MetricsServer>,
+    /// Metrics that are sent once watching begins, with the counters of their requests.
+    otlp_metrics: Option<(OtlpMetrics, Arc<SinkCounters>)>,
+    metrics_sender: Option<OtlpMetricsSender>,
     counts: Option<Arc<EventCounts>>,
 }
 
@@ -290,16 +334,23 @@ impl Sinks {
         }))
     }
 
-    /// Serves metrics from now on, if requested.
-    pub(super) fn answer(&mut self, core: &Arc<Mutex<Core>>) -> std::io::Result<()> {
-        let (Some(server), Some(events)) = (self.metrics.take(), self.counts.clone()) else {
+    /// Serves and sends metrics from now on, as requested.
+    pub(super) fn start_metrics(&mut self, core: &Arc<Mutex<Core>>) -> std::io::Result<()> {
+        let Some(events) = self.counts.clone() else {
             return Ok(());
         };
-        server.start(MetricsSource {
+        let source = MetricsSource {
             core: Arc::clone(core),
             events,
             sinks: self.board(),
-        })
+        };
+        if let Some(server) = self.metrics.take() {
+            server.start(source.clone())?;
+        }
+        if let Some((metrics, counters)) = self.otlp_metrics.take() {
+            self.metrics_sender = Some(metrics.start(source, counters)?);
+        }
+        Ok(())
     }
 
     /// The states of the sinks.
@@ -326,6 +377,9 @@ impl Sinks {
     /// Ends the sinks, and reports undelivered messages.
     pub(super) fn end(&mut self) {
         self.watcher.lock().end();
+        if let Some(sender) = &mut self.metrics_sender {
+            sender.end();
+        }
         for status in self.board.statuses() {
             if status.missed() > 0 {
                 print_message(undelivered(&status));
@@ -452,6 +506,11 @@ mod tests {
             path,
         ];
         assert_eq!(refused(&words), "");
+        let more = [&words[..], &["--otlp-metrics", "60s"]].concat();
+        assert_eq!(refused(&more), "");
+        assert!(Line::try_parse_from(["x", "--otlp-metrics", "60s"]).is_err());
+        let often = [&["x"], &words[..], &["--otlp-metrics", "10ms"]].concat();
+        assert!(Line::try_parse_from(often).is_err());
         let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let address = taken.local_addr().unwrap().to_string();
         assert!(refused(&["--metrics", &address]).contains("in use"));

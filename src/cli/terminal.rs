@@ -64,8 +64,8 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, CliError> {
     let answering = Arc::clone(&sinks);
     let attach: Attach = Box::new(move || {
         let live = attach()?;
-        let answers = answering.lock().answer(live.core());
-        answers.map_err(|error| format!("--metrics: {error}"))?;
+        let answers = answering.lock().start_metrics(live.core());
+        answers.map_err(|error| format!("metrics: {error}"))?;
         Ok(live)
     });
     let shown = tui::run_live(attach, &config);

@@ -108,7 +108,7 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, CliError> {
     let mut sinks = args.sinks.start()?;
     let tap = sinks.tap(Some(Box::new(printer)));
     let live = live::start(&args.live, tap, args.record.as_deref())?;
-    sinks.answer(live.core())?;
+    sinks.start_metrics(live.core())?;
     give_up_files();
     // The core's thread holds the core while it selects lines: in this order here, too.
     let problems = {

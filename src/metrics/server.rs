@@ -15,7 +15,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use rustix::thread::CapabilitySet;
 use tokio::sync::Semaphore;
 
-use super::collector::MetricsSource;
+use super::snapshot::MetricsSource;
 use crate::system;
 
 /// Maximum number of connections at once; further ones wait.
@@ -34,7 +34,8 @@ pub struct MetricsServer(TcpListener);
 impl MetricsServer {
     /// Binds the address.
     ///
-    /// # Errors When it cannot be bound.
+    /// # Errors
+    /// When it cannot be bound.
     pub fn bind(address: SocketAddr) -> io::Result<Self> {
         let listener = TcpListener::bind(address)?;
         listener.set_nonblocking(true)?;

@@ -41,7 +41,9 @@ pub struct ContainerLabels {
 }
 
 impl ContainerLabels {
-    fn of(core: &Core, id: &ContainerId) -> Self {
+    /// Those of a container in this state.
+    #[must_use]
+    pub fn of(core: &Core, id: &ContainerId) -> Self {
         let mut facts = Self {
             id: id.to_string(),
             ..Self::default()

@@ -11,15 +11,14 @@ use opentelemetry_proto::tonic::collector::logs::v1::{
     ExportLogsServiceRequest, ExportLogsServiceResponse,
 };
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
-use opentelemetry_proto::tonic::common::v1::{
-    AnyValue, ArrayValue, InstrumentationScope, KeyValue,
-};
 use opentelemetry_proto::tonic::logs::v1::{LogRecord, ResourceLogs, ScopeLogs, SeverityNumber};
-use opentelemetry_proto::tonic::resource::v1::Resource;
 use prost::Message as _;
 
 use super::http::{HttpClient, HttpTarget};
-use super::message::{ContainerLabels, Message, MessageSubject};
+use super::message::{Message, MessageSubject};
+use super::otlp_values::{
+    Attributes, CONVENTIONS, OtlpHost, integer, list, resource, scope, text, value,
+};
 use super::worker::{Delivery, DeliveryError};
 use crate::detect::Finding;
 use crate::event::{Severity, Timestamp, escape};
@@ -27,20 +26,6 @@ use crate::masking::{mask, mask_json};
 
 /// Records in one request.
 const MOST: usize = 64;
-/// The version of the semantic conventions that the names follow.
-const CONVENTIONS: &str = "https://opentelemetry.io/schemas/1.37.0";
-
-/// This host as the resource of all records.
-#[derive(Debug, Clone, Default)]
-pub struct OtlpHost {
-    /// `host.name`.
-    pub name: String,
-    /// `host.id`: the machine id; empty when there is none.
-    pub id: String,
-    /// Kernel release, for `os.version`.
-    pub kernel: String,
-}
-
 /// Posts records to a collector.
 #[derive(Debug)]
 pub struct OtlpSink {
@@ -88,43 +73,6 @@ fn severity(severity: Severity) -> SeverityNumber {
     }
 }
 
-fn value(value: Value) -> AnyValue {
-    AnyValue { value: Some(value) }
-}
-
-fn text(text: impl Into<String>) -> AnyValue {
-    value(Value::StringValue(text.into()))
-}
-
-fn integer(number: u64) -> AnyValue {
-    value(Value::IntValue(i64::try_from(number).unwrap_or(i64::MAX)))
-}
-
-fn list(values: impl IntoIterator<Item = AnyValue>) -> AnyValue {
-    let values = values.into_iter().collect();
-    value(Value::ArrayValue(ArrayValue { values }))
-}
-
-/// Attributes, without those that are empty.
-#[derive(Default)]
-struct Attributes(Vec<KeyValue>);
-
-impl Attributes {
-    fn put(&mut self, key: &str, value: AnyValue) {
-        self.0.push(KeyValue {
-            key: key.to_owned(),
-            value: Some(value),
-            ..KeyValue::default()
-        });
-    }
-
-    fn text(&mut self, key: &str, value: &str) {
-        if !value.is_empty() {
-            self.put(key, text(mask(value)));
-        }
-    }
-}
-
 /// Records of one container share a resource.
 fn request(host: &OtlpHost, messages: &[Arc<Message>], missed: u64) -> ExportLogsServiceRequest {
     let mut by_container: BTreeMap<&str, Vec<&Message>> = BTreeMap::new();
@@ -137,11 +85,7 @@ fn request(host: &OtlpHost, messages: &[Arc<Message>], missed: u64) -> ExportLog
         ResourceLogs {
             resource: Some(resource(host, container)),
             scope_logs: vec![ScopeLogs {
-                scope: Some(InstrumentationScope {
-                    name: "hullwatch".to_owned(),
-                    version: env!("CARGO_PKG_VERSION").to_owned(),
-                    ..InstrumentationScope::default()
-                }),
+                scope: Some(scope()),
                 log_records: messages.into_iter().map(|m| record(m, missed)).collect(),
                 schema_url: CONVENTIONS.to_owned(),
             }],
@@ -150,30 +94,6 @@ fn request(host: &OtlpHost, messages: &[Arc<Message>], missed: u64) -> ExportLog
     });
     ExportLogsServiceRequest {
         resource_logs: resource_logs.collect(),
-    }
-}
-
-fn resource(host: &OtlpHost, container: Option<&ContainerLabels>) -> Resource {
-    let mut out = Attributes::default();
-    out.text("service.name", "hullwatch");
-    out.text("service.version", env!("CARGO_PKG_VERSION"));
-    out.text("host.name", &host.name);
-    out.text("host.id", &host.id);
-    out.text("os.type", "linux");
-    out.text("os.version", &host.kernel);
-    if let Some(container) = container {
-        out.text("container.id", &container.id);
-        out.text("container.name", &container.name);
-        out.text("container.image.name", &container.image);
-        out.text("container.image.id", &container.image_digest);
-        out.text("container.runtime.name", container.runtime);
-        out.text("k8s.namespace.name", &container.namespace);
-        out.text("k8s.pod.name", &container.pod);
-        out.text("k8s.pod.uid", &container.pod_uid);
-    }
-    Resource {
-        attributes: out.0,
-        ..Resource::default()
     }
 }
 
@@ -255,6 +175,8 @@ fn of_finding(finding: &Finding, out: &mut Attributes) {
 
 #[cfg(test)]
 mod tests {
+    use opentelemetry_proto::tonic::common::v1::KeyValue;
+
     use super::*;
     use crate::recording::demo;
 

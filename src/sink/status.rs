@@ -32,7 +32,7 @@ impl SinkStatus {
 
 /// Counters of one sink, shared by its thread and readers.
 #[derive(Debug, Default)]
-pub(super) struct SinkCounters {
+pub struct SinkCounters {
     pub(super) name: String,
     pub(super) sent: AtomicU64,
     pub(super) dropped: AtomicU64,
@@ -47,6 +47,18 @@ impl SinkCounters {
             name,
             ..Self::default()
         })
+    }
+
+    /// Counts a delivery.
+    pub fn delivered(&self, messages: u64) {
+        self.sent.fetch_add(messages, Ordering::Relaxed);
+        *self.error.lock() = None;
+    }
+
+    /// Counts messages that are given up, for this reason.
+    pub fn give_up(&self, messages: u64, why: String) {
+        self.failed.fetch_add(messages, Ordering::Relaxed);
+        *self.error.lock() = Some(why);
     }
 
     pub(super) fn status(&self) -> SinkStatus {
@@ -67,6 +79,13 @@ impl SinkCounters {
 pub struct SinkBoard(pub(super) Vec<Arc<SinkCounters>>);
 
 impl SinkBoard {
+    /// Adds a sink that delivers something else than messages about findings.
+    pub fn add(&mut self, name: String) -> Arc<SinkCounters> {
+        let counters = SinkCounters::new(name);
+        self.0.push(Arc::clone(&counters));
+        counters
+    }
+
     /// The states now.
     #[must_use]
     pub fn statuses(&self) -> Vec<SinkStatus> {

@@ -194,11 +194,7 @@ impl Worker {
                 break;
             }
             match self.delivery.deliver(batch, self.missed()) {
-                Ok(()) => {
-                    self.counters.sent.fetch_add(count, Ordering::Relaxed);
-                    *self.counters.error.lock() = None;
-                    return;
-                }
+                Ok(()) => return self.counters.delivered(count),
                 Err(error) => {
                     tracing::warn!(
                         sink = self.counters.name,

@@ -4,6 +4,7 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod databases;
 mod facts;
 mod posture;
 mod verify;
