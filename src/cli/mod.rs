@@ -41,6 +41,7 @@ mod screen_config;
 mod selection;
 mod selftest;
 mod signals;
+mod sink_reporter;
 mod sinks;
 mod starter_file;
 mod stop;

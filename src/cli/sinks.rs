@@ -1,4 +1,4 @@
-//! Options that report findings and incidents to other programs, and the messages about deliveries.
+//! Options that report findings, incidents and metrics to other programs.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -9,22 +9,19 @@ use parking_lot::Mutex;
 
 use super::CliError;
 use super::error::print_message;
+use super::sink_reporter::{SinkReporter, undelivered};
 use crate::collect::{Live, Tap};
 use crate::core::Core;
 use crate::event::{Event, Severity};
 use crate::metrics::{EventCounts, MetricsServer, MetricsSource, OtlpMetrics, OtlpMetricsSender};
 use crate::sink::{
     CommandSink, Delivery, HttpClient, HttpTarget, JournalSink, OtlpHost, OtlpSink, Outlet,
-    SinkBoard, SinkCounters, SinkStatus, SinkWatcher, SyslogSink, Wanted, WebhookFormat,
-    WebhookSink,
+    SinkBoard, SinkCounters, SinkWatcher, SyslogSink, Wanted, WebhookFormat, WebhookSink,
 };
 use crate::user_files;
 
 /// Holds the URL of the webhook where no file does.
 const WEBHOOK: &str = "HULLWATCH_NOTIFY_WEBHOOK";
-/// Between two messages on stderr about losses of one sink.
-const INTERVAL: Duration = Duration::from_secs(10);
-
 /// A receiver and its name.
 type Means = (String, Box<dyn Delivery>);
 
@@ -388,56 +385,6 @@ impl Sinks {
     }
 }
 
-/// How many messages a sink did not deliver, and why.
-fn undelivered(status: &SinkStatus) -> String {
-    let parts = [
-        (status.withheld, "over the rate limit"),
-        (status.dropped, "queue full"),
-        (status.failed, "given up"),
-    ];
-    let parts = parts.iter().filter(|(count, _)| *count > 0);
-    let parts: Vec<String> = parts.map(|(count, why)| format!("{count} {why}")).collect();
-    let error = status.error.as_ref();
-    format!(
-        "{}: {} of {} messages were not delivered: {}{}",
-        status.name,
-        status.missed(),
-        status.missed() + status.sent,
-        parts.join(", "),
-        error.map_or_else(String::new, |why| format!("; last: {why}")),
-    )
-}
-
-/// The state of each sink last reported on stderr.
-#[derive(Debug, Default)]
-struct SinkReporter {
-    reported: Vec<(SinkStatus, Option<Instant>)>,
-}
-
-impl SinkReporter {
-    /// The lines to be reported now.
-    fn news(&mut self, statuses: &[SinkStatus], now: Instant) -> Vec<String> {
-        let mut lines = Vec::new();
-        self.reported
-            .resize(statuses.len(), (SinkStatus::default(), None));
-        for (status, (reported, at)) in statuses.iter().zip(&mut self.reported) {
-            match (&reported.error, &status.error) {
-                (None, Some(why)) => lines.push(format!("{}: {why}", status.name)),
-                (Some(_), None) => lines.push(format!("{}: deliveries succeed again", status.name)),
-                _ => {}
-            }
-            reported.error.clone_from(&status.error);
-            let early = at.is_some_and(|at| now.duration_since(at) < INTERVAL);
-            if status.missed() > reported.missed() && !early {
-                lines.push(undelivered(status));
-                *at = Some(now);
-                *reported = status.clone();
-            }
-        }
-        lines
-    }
-}
-
 /// Run a command for each message that hullwatch passes
 #[derive(Debug, clap::Args)]
 pub(super) struct DeliverArgs {
@@ -514,32 +461,5 @@ mod tests {
         let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let address = taken.local_addr().unwrap().to_string();
         assert!(refused(&["--metrics", &address]).contains("in use"));
-    }
-
-    #[test]
-    fn failures_are_reported_once_and_losses_periodically() {
-        let mut reporter = SinkReporter::default();
-        let now = Instant::now();
-        let mut status = SinkStatus {
-            name: "webhook h".to_owned(),
-            ..SinkStatus::default()
-        };
-        let mut news = |status: &SinkStatus, seconds| {
-            reporter.news(
-                std::slice::from_ref(status),
-                now + Duration::from_secs(seconds),
-            )
-        };
-        assert!(news(&status, 0).is_empty());
-        status.error = Some("cannot connect".to_owned());
-        assert_eq!(news(&status, 1), ["webhook h: cannot connect"]);
-        assert!(news(&status, 2).is_empty());
-        status.failed = 2;
-        assert!(news(&status, 3)[0].contains("2 of 2 messages were not delivered: 2 given up"));
-        status.failed = 3;
-        assert!(news(&status, 4).is_empty());
-        assert_eq!(news(&status, 20).len(), 1);
-        status.error = None;
-        assert_eq!(news(&status, 21), ["webhook h: deliveries succeed again"]);
     }
 }
