@@ -34,7 +34,7 @@ fn wait_for(child: &mut Child, what: &str, so: impl Fn() -> bool) {
     }
 }
 
-/// With everything enabled: a recording, a command of the user, metrics.
+/// With everything enabled: a recording, a command of the user, metrics served and sent.
 #[test]
 fn every_thread_of_a_recorder_with_sinks_is_confined() {
     if !common::kernel_is_ready() {
@@ -54,6 +54,10 @@ fn every_thread_of_a_recorder_with_sinks_is_confined() {
             "cat",
             "--metrics",
             "127.0.0.1:0",
+            "--otlp",
+            "http://127.0.0.1:1",
+            "--otlp-metrics",
+            "1s",
         ],
         &config,
     )
@@ -73,7 +77,14 @@ fn every_thread_of_a_recorder_with_sinks_is_confined() {
     let found = threads(child.id());
     let names: Vec<&str> = found.iter().map(|(name, ..)| name.as_str()).collect();
     for wanted in [
-        "collect", "core", "record", "sink", "notify", "metrics", "signals",
+        "collect",
+        "core",
+        "record",
+        "sink",
+        "notify",
+        "metrics",
+        "otlp-metrics",
+        "signals",
     ] {
         assert!(names.contains(&wanted), "{wanted}: {names:?}");
     }
