@@ -9,8 +9,8 @@ use super::model::Baseline;
 use super::observed_action::{self, ActingPart};
 use super::subject::HEALTH_CHECK;
 use crate::event::{
-    ContainerAction, ContainerId, ContainerInfo, Event, FileClass, Kind, LostReason, Severity,
-    Tick, Timestamp,
+    Bytes, ContainerAction, ContainerId, ContainerInfo, Event, FileClass, Kind, LostReason,
+    Severity, Tick, Timestamp,
 };
 use crate::state::{Container, Lineage, State};
 
@@ -28,6 +28,8 @@ pub struct Suspicion {
     pub container: ContainerId,
     /// The process it is about; 0 for none.
     pub pid: u32,
+    /// The files it is about.
+    pub files: Vec<Bytes>,
 }
 
 /// Learns from every container of a stream.
@@ -212,6 +214,12 @@ fn take(
             learning.taint(state, &container.id, suspicion.pid, &suspicion.finding);
         }
     }
+    // A file may be written long before a finding shows what it is for.
+    for suspicion in found.iter().filter(own) {
+        if suspicion.severity >= Severity::Medium {
+            learning.suspect_files(&suspicion.files, &suspicion.finding);
+        }
+    }
     // Name answers have no process: during an exec session they may belong to it.
     let learned = match (acting_part, &event.kind) {
         (ActingPart::Service | ActingPart::HealthCheck, _) => true,
@@ -237,12 +245,14 @@ fn take(
         let why = flagged
             .map(|s| s.finding.as_str())
             .or(tainted.as_deref())
+            .or(learning.suspected(&action.item))
             .or(foreign.then_some("its program is not in the image"));
         match why {
             Some(why) => {
                 let item = super::general::fixed(&action.item);
                 if !learning.items.contains_key(&item) {
-                    learning.hold(item, why);
+                    let why = why.to_owned();
+                    learning.hold(item, &why);
                 }
             }
             None => {

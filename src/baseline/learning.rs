@@ -8,10 +8,11 @@ use sha2::{Digest as _, Sha256};
 
 use super::coverage::counts;
 use super::general::generalise;
-use super::item::{BaselineItem, Facet, LifePhase};
+use super::item::{BaselineItem, Facet, ItemField, LifePhase};
 use super::join::Join;
 use super::model::{Baseline, Facts, LearningSource, MOST_HELD, MOST_ITEMS};
 use super::observed_action::{self, ObservedAction};
+use super::pattern::{fixed_path, literal};
 use super::subject::repository;
 use crate::event::{Bytes, ContainerId, ContainerInfo, Timestamp};
 use crate::state::{Container, ProcessEntry, State};
@@ -24,6 +25,15 @@ const MOST_WINDOWS: u32 = 8_064;
 const MOST_ACTORS: usize = 8;
 /// Number of items after which a container's are generalized, at first.
 const CROWDED: usize = 16_384;
+/// Maximum number of files that findings are about.
+const MOST_SUSPECTED: usize = 1_024;
+/// Fields that name a file.
+const FILES: [ItemField; 4] = [
+    ItemField::Path,
+    ItemField::Exe,
+    ItemField::Script,
+    ItemField::By,
+];
 /// Seconds at the end of a container whose new actions belong to the stop phase.
 const ENDING: Duration = Duration::from_secs(10);
 
@@ -134,6 +144,8 @@ pub(super) struct Learning {
     pub(super) held: BTreeMap<BaselineItem, String>,
     /// Processes that a finding is about, with the finding.
     pub(super) tainted: BTreeMap<u32, Arc<str>>,
+    /// Files that a finding is about, as patterns, with the finding.
+    suspected: BTreeMap<Vec<u8>, String>,
     /// Running exec sessions.
     pub(super) sessions: BTreeSet<u32>,
 }
@@ -170,6 +182,7 @@ impl Learning {
             too_large: BTreeSet::new(),
             held: BTreeMap::new(),
             tainted: BTreeMap::new(),
+            suspected: BTreeMap::new(),
             sessions: BTreeSet::new(),
         }
     }
@@ -291,6 +304,34 @@ impl Learning {
             self.items.remove(&item);
             self.hold(item, &why);
         }
+    }
+
+    /// Items about these files are held, known ones and later ones. Reads of a secret stay: the file
+    /// itself is the service's.
+    pub(super) fn suspect_files(&mut self, files: &[Bytes], why: &str) {
+        for file in files {
+            let pattern = fixed_path(&literal(file));
+            if self.suspected.len() >= MOST_SUSPECTED || self.suspected.contains_key(&pattern) {
+                continue;
+            }
+            self.suspected.insert(pattern, why.to_owned());
+            let about = |item: &&BaselineItem| self.suspected(item).is_some();
+            let bad: Vec<BaselineItem> = self.items.keys().filter(about).cloned().collect();
+            for item in bad {
+                self.items.remove(&item);
+                self.hold(item, why);
+            }
+        }
+    }
+
+    /// The finding about a file that this item names.
+    pub(super) fn suspected(&self, item: &BaselineItem) -> Option<&str> {
+        if self.suspected.is_empty() || item.facet == Facet::Secret {
+            return None;
+        }
+        let item = super::general::fixed(item);
+        let mut files = FILES.iter().map(|field| item.get(*field));
+        files.find_map(|file| self.suspected.get(file).map(String::as_str))
     }
 
     /// The container ended: items first seen in its last seconds belong to the stop phase.
