@@ -153,8 +153,10 @@ fn losses_of_an_ended_container_are_attributed_to_it() {
     container.exec(&["perl", "-e", FORKS]);
     drop(container);
     watch.resume();
-    let lost = watch.expect("a loss", |line| line["type"] == "lost");
-    assert_eq!(lost["container"], id.as_str(), "{lost}");
+    // Other containers of the host may lose events as well.
+    watch.expect("a loss of it", |line| {
+        line["type"] == "lost" && line["container"] == id.as_str()
+    });
     watch.expect("its end", |line| {
         line["container"] == id.as_str() && line["type"] == "container" && line["action"] == "gone"
     });
