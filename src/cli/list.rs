@@ -1,4 +1,4 @@
-//! `hullwatch list`: prints one view of the screen, once.
+//! `hullwatch list`: prints one of the screens, once.
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -15,15 +15,15 @@ use crate::core::Core;
 use crate::tui::Pane;
 use crate::tui::export::{Format, WantedRows, listing};
 
-/// Print one view of the screen, without a terminal
+/// Print one of the screens once, without a terminal
 ///
-/// Watches for --duration, then prints the rows of the view. Containers and processes that were
+/// Watches for --duration, then prints the rows of the screen. Containers and processes that were
 /// already running, and findings about them, are included. Of a recording it prints the state at
 /// --until, or at its end, without rows that were over before --since.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// The view to print
-    #[arg(value_enum, default_value = "containers")]
+    /// The screen to print
+    #[arg(value_enum, value_name = "SCREEN", default_value = "containers")]
     view: Pane,
 
     /// Print the final state of this recording instead of this host; of the directory of record

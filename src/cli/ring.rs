@@ -23,6 +23,7 @@ enum RingCommand {
     /// List the segments: start, end, size, state
     List {
         /// The directory
+        #[arg(value_name = "DIR")]
         ring: PathBuf,
     },
     /// Keep the segment of a moment until it is released
@@ -34,10 +35,11 @@ enum RingCommand {
 #[derive(Debug, clap::Args)]
 struct Moment {
     /// The directory
+    #[arg(value_name = "DIR")]
     ring: PathBuf,
 
     /// The moment: -2h, or a date and time as in 2026-01-31T14:03:00Z
-    #[arg(allow_hyphen_values = true, value_parser = moment)]
+    #[arg(allow_hyphen_values = true, value_name = "MOMENT", value_parser = moment)]
     at: Timestamp,
 }
 

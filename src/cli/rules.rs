@@ -48,7 +48,9 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, CliError> {
             let needs: Vec<_> = rule.needs.iter().map(|fact| fact.name()).collect();
             writeln!(out, "{} ({})\n{}\n", rule.id, rule.severity, rule.title)?;
             writeln!(out, "{}\n\nCheck: {}", rule.explain, rule.check)?;
-            writeln!(out, "ATT&CK: {}", rule.attack.join(", "))?;
+            if !rule.attack.is_empty() {
+                writeln!(out, "ATT&CK: {}", rule.attack.join(", "))?;
+            }
             writeln!(out, "Needs: {}", needs.join(", "))?;
             writeln!(out, "On this host: {}", here(rule))?;
         }

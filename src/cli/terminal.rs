@@ -45,7 +45,7 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, CliError> {
     if !there() {
         return Err(CliError::expected(
             "this is not a terminal; hullwatch watch prints JSON lines, hullwatch list --json \
-             prints a view once",
+             prints a screen once",
         ));
     }
     let mut config = args.screen.load()?;

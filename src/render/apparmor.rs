@@ -7,8 +7,7 @@ use crate::advice::{Advice, Setting};
 use crate::baseline::{Baseline, Facet, ItemField};
 
 /// Rules that deny access even if it was learned: the kernel's memory and the host's settings.
-const DENIED: &str = "\
-  deny mount,
+const DENIED: &str = "  deny mount,
   deny @{PROC}/sysrq-trigger rwklx,
   deny @{PROC}/kcore rwklx,
   deny @{PROC}/sys/** wklx,
