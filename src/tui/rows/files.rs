@@ -26,6 +26,7 @@ pub(super) const SCREEN: ScreenDef = ScreenDef {
         "No changed files so far.",
         "Files that are created, changed, renamed or deleted are listed with their difference \
          from the image.",
+        "Press d for all files that differ, also those changed before watching began.",
     ],
     count,
     outline,
