@@ -43,7 +43,10 @@ pub(super) fn advise(baseline: &Baseline, seen: &WatchedTime) -> Advice {
         }
         (true, None) => {
             let names: Vec<_> = used.keys().map(String::as_str).collect();
-            let why = format!("it runs as root and uses {}", names.join(", "));
+            let why = match names.is_empty() {
+                true => "it runs as root".to_owned(),
+                false => format!("it runs as root and uses {}", names.join(", ")),
+            };
             let verdict = if seen.nothing {
                 Verdict::Unknown
             } else {

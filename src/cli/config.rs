@@ -10,6 +10,7 @@ use crate::user_files::{self, InvokingUser};
 
 /// Options of every command that shows a screen.
 #[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = "Screen")]
 pub(super) struct ScreenArgs {
     /// Configuration of keys and screen [default: hullwatch/config.toml in $XDG_CONFIG_HOME, if it
     /// exists]

@@ -14,12 +14,12 @@ use crate::tui::{ACTIONS, ActionGroup, ActionScope, Entry};
 /// The names are those to use in [keys] of the configuration and after ":" on the screen.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    #[command(flatten)]
-    screen: ScreenArgs,
-
     /// Print JSON lines
     #[arg(long)]
     json: bool,
+
+    #[command(flatten)]
+    screen: ScreenArgs,
 }
 
 #[derive(Serialize)]

@@ -22,6 +22,7 @@ use crate::user_files;
 
 /// Options of every command that watches this host.
 #[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Watching")]
 pub struct LiveArgs {
     /// Also watch the processes of the host itself
     #[arg(long)]
@@ -36,29 +37,30 @@ pub struct LiveArgs {
     #[command(flatten)]
     pub runtimes: RuntimeArgs,
 
+    // From here on each names its heading: it would be that of the engines.
     /// Report containers older than this, e.g. 30d, 12h, or none [default: 30d]
-    #[arg(long, value_name = "AGE", value_parser = age)]
+    #[arg(long, value_name = "AGE", value_parser = age, help_heading = "Policy")]
     pub max_age: Option<Age>,
 
     /// Policy file: severities, limits, allowances, silences; reloaded when it changes [default:
     /// hullwatch/policy.toml in $XDG_CONFIG_HOME, if it exists]
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", help_heading = "Policy")]
     pub policy: Option<PathBuf>,
 
     /// Baseline file, or a directory of *.baseline.toml: whatever a container does that is not in
     /// its baseline is a finding; reloaded when one changes [default: hullwatch/baselines in
     /// $XDG_CONFIG_HOME, if it exists]
-    #[arg(long, value_name = "PATH")]
+    #[arg(long, value_name = "PATH", help_heading = "Policy")]
     pub baseline: Option<PathBuf>,
 
     /// Repeat the comparison of running containers with their images at this interval, e.g. 10m;
     /// containers that already run at the start are compared once in any case
-    #[arg(long, value_name = "TIME", value_parser = duration)]
+    #[arg(long, value_name = "TIME", value_parser = duration, help_heading = "Watching")]
     pub rescan: Option<Duration>,
 
     /// Bytes that events, tables and queues may hold, from 16MiB to 1GiB; what exceeds it is
     /// dropped and counted [default: 128MiB]
-    #[arg(long, value_name = "SIZE")]
+    #[arg(long, value_name = "SIZE", help_heading = "Limits")]
     pub memory: Option<MemoryBudget>,
 }
 

@@ -19,7 +19,7 @@ use crate::tui::ReplayFrom;
 /// Replay a recording
 ///
 /// Opens the screen on a terminal. Otherwise it reads the whole file, reports damage on stderr, and
-/// compares the findings of the replay with those recorded. With --findings or --events it prints
+/// compares the findings of the replay with those recorded; stderr has the result. With --findings or --events it prints
 /// JSON lines. Exit code 2 when the file is damaged.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -139,6 +139,7 @@ fn print(
         args.events.clone().unwrap_or_default(),
         args.selection.clone(),
     );
+    let mut events = 0_u64;
     let mut written = Ok(());
     let mut write = |line: Vec<u8>| {
         if written.is_ok() {
@@ -149,6 +150,7 @@ fn print(
         for piece in batch.pieces {
             match piece {
                 RecordingPiece::Event(event) => {
+                    events += 1;
                     core.apply(&event);
                     lines.look(&event, &core);
                     if args.events.is_some() {
@@ -198,6 +200,14 @@ fn print(
             report.name
         ));
         return Ok(ExitCode::from(u8::from(args.findings)));
+    }
+    if args.no_output_selected() {
+        let findings = core.detector.findings().len();
+        let alike = if compare { ", as recorded" } else { "" };
+        print_message(format!(
+            "{}: {events} events, {findings} findings{alike}",
+            report.name
+        ));
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -9,6 +9,7 @@ use crate::containers::{ContainerdChoice, EngineKind, RuntimeOptions, engine_kin
 
 /// Engines to query. The files of runtimes are read in any case.
 #[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Engines")]
 pub struct RuntimeArgs {
     /// Address of the Docker engine, e.g. unix:///run/docker.sock [default: $DOCKER_HOST, else
     /// the docker context of the caller, else /var/run/docker.sock]

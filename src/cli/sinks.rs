@@ -27,6 +27,7 @@ type Means = (String, Box<dyn Delivery>);
 
 /// The receivers of incidents: none by default.
 #[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = "Notifications")]
 pub(super) struct SinkArgs {
     /// Report incidents of this severity or above, and again when they grow: by --notify-command,
     /// --notify-webhook-file, --notify-journal or --notify-syslog [default: high when one of these

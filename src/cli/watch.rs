@@ -27,7 +27,8 @@ const QUEUE: usize = 65_536;
 
 /// Print what containers on this host do as JSON lines
 ///
-/// A line on stderr reports when all probes are attached. Ends with Ctrl-C, or after --duration.
+/// A finding is printed when it is raised, and again, with the same id, when it changes. A line on
+/// stderr reports when all probes are attached. Ends with Ctrl-C, or after --duration.
 /// Lost events are reported on stderr, and as lost lines among the findings.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {

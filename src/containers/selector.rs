@@ -65,10 +65,10 @@ impl fmt::Display for SelectError {
                 write!(f, "there is no container {requested:?}")?;
                 if *of_image > 0 {
                     write!(f, "; {of_image} use that image: image:{requested}")
-                } else if known.is_empty() {
-                    f.write_str("; no containers are known")
-                } else {
+                } else if !known.is_empty() {
                     write!(f, "; known containers: {}", list(known))
+                } else {
+                    Ok(())
                 }
             }
             Self::Ambiguous { requested, among } => {

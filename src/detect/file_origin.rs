@@ -9,7 +9,7 @@ use super::finding::FindingIndex;
 use super::program_roles;
 use super::rule_context::RuleContext;
 use crate::catalog;
-use crate::event::{FileEffect, FileOp, Kind};
+use crate::event::{FileEffect, FileOp, Kind, Timestamp};
 use crate::state::{FileActivity, Lineage, ProcessEntry};
 
 /// The process that changed a file, if it is still known and existed then.
@@ -136,10 +136,9 @@ pub(crate) fn history(ctx: &RuleContext<'_>, path: &[u8], why: &mut Vec<String>)
         return;
     }
     why.push(format!(
-        "{} between {} and {}, last by {} (pid {})",
+        "{} {}, last by {} (pid {})",
         actions.join(", "),
-        activity.first.clock(),
-        activity.last.clock(),
+        period(activity.first, activity.last),
         activity.comm.escaped(),
         activity.pid
     ));
@@ -153,6 +152,14 @@ pub(crate) fn history(ctx: &RuleContext<'_>, path: &[u8], why: &mut Vec<String>)
     }
     if let Some(out) = ctx.memory.outbound.get(&activity.writer) {
         why.push(format!("its writer had connected to {}", out.to));
+    }
+}
+
+/// A period by its times, or the time where both are the same.
+fn period(first: Timestamp, last: Timestamp) -> String {
+    match (first.clock(), last.clock()) {
+        (first, last) if first == last => format!("at {first}"),
+        (first, last) => format!("between {first} and {last}"),
     }
 }
 
@@ -190,4 +197,19 @@ pub(crate) fn attach_history(ctx: &mut RuleContext<'_>, index: FindingIndex, pat
             f.evidence.splice(0..0, seqs);
         }
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_period_within_a_second_is_one_time() {
+        let at = |milliseconds: i64| Timestamp(milliseconds * 1_000_000);
+        assert_eq!(period(at(1_100), at(1_900)), "at 00:00:01");
+        assert_eq!(
+            period(at(1_100), at(2_100)),
+            "between 00:00:01 and 00:00:02"
+        );
+    }
 }

@@ -338,8 +338,10 @@ impl DriftScan {
         }
         let packages = self.packages.len() as u64 + self.packages_unlisted;
         if packages > 0 {
-            let word = if packages == 1 { "package" } else { "packages" };
-            parts.push(format!("{packages} {word} differ"));
+            parts.push(match packages {
+                1 => "1 package differs".to_owned(),
+                n => format!("{n} packages differ"),
+            });
         }
         if let Some(why) = &self.failed {
             parts.push(format!("FAILED: {why}"));

@@ -47,7 +47,7 @@ impl Severity {
 
 impl fmt::Display for Severity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+        f.pad(match self {
             Self::Info => "info",
             Self::Low => "low",
             Self::Medium => "medium",
@@ -72,5 +72,16 @@ impl std::str::FromStr for Severity {
                 ));
             }
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_severity_fills_its_column() {
+        assert_eq!(format!("{:<8}|", Severity::Low), "low     |");
+        assert_eq!(Severity::Critical.to_string(), "critical");
     }
 }

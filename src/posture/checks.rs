@@ -18,14 +18,18 @@ impl CheckedContainer<'_> {
         !self.info.image.is_empty() || self.info.created.is_some()
     }
 
-    /// The observation time as text; `None` when nothing was learned.
+    /// The observation time as text; `None` when nothing was observed.
     pub(super) fn watched(&self) -> Option<String> {
         let used = self.used?;
         let sum = |of: fn(&LearningSource) -> u64| used.sources.values().map(of).sum::<u64>();
         let starts = sum(|s| s.starts.into());
         let plural = if starts == 1 { "" } else { "s" };
-        let minutes = sum(|s| s.observed) / 60;
-        Some(format!("{minutes} min, {starts} start{plural}"))
+        let time = match sum(|s| s.observed) {
+            0 if starts == 0 => return None,
+            seconds @ 0..60 => format!("{seconds} s"),
+            seconds => format!("{} min", seconds / 60),
+        };
+        Some(format!("{time}, {starts} start{plural}"))
     }
 
     /// The different values of a field in a facet, escaped.

@@ -4,6 +4,11 @@ use super::checks::CheckedContainer;
 use super::result::CheckResult;
 use crate::event::{Severity, escape};
 
+/// Thousandths of a core as text.
+fn cores(milli: u32) -> String {
+    format!("{}.{:02} cores", milli / 1000, milli % 1000 / 10)
+}
+
 pub(super) fn check(s: &CheckedContainer<'_>) -> Vec<CheckResult> {
     let limits = &s.info.limits;
     let peaks = s.used.and_then(|used| used.sources.values().next());
@@ -25,13 +30,13 @@ pub(super) fn check(s: &CheckedContainer<'_>) -> Vec<CheckResult> {
             ("no-pids-limit", "5.29", Severity::Low),
             limits.pids == 0,
             or_none(limits.pids.into(), limits.pids.to_string()),
-            peak(|p| format!("{} tasks", p.tasks)),
+            peak(|p| format!("{} task{}", p.tasks, if p.tasks == 1 { "" } else { "s" })),
         ),
         s.result(
             ("no-cpu-limit", "5.12", Severity::Info),
             limits.cpu_milli == 0,
-            or_none(limits.cpu_milli.into(), format!("{} m", limits.cpu_milli)),
-            peak(|p| format!("{} m", p.cpu)),
+            or_none(limits.cpu_milli.into(), cores(limits.cpu_milli)),
+            peak(|p| cores(p.cpu)),
         ),
         s.result(("unpinned", "5.28", Severity::Info), !by_digest, image, ""),
         s.result(

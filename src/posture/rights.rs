@@ -1,7 +1,7 @@
 //! Checks of rights: privileged, capabilities, user, new privileges, seccomp, AppArmor, root.
 
 use super::checks::{CheckedContainer, list};
-use super::result::CheckResult;
+use super::result::{CheckResult, PostureOutcome};
 use crate::baseline::{Facet, ItemField};
 use crate::event::{CAPABILITIES, Confinement, Severity, escape};
 
@@ -114,6 +114,12 @@ pub(super) fn check(s: &CheckedContainer<'_>) -> Vec<CheckResult> {
             .filter(|(_, facts)| facts.how.contains(&'s') || facts.how.contains(&'f'))
             .count()
     });
+    let caps_unused = s.in_force(
+        ("caps-unused", "5.4", Severity::Low),
+        confined.map(|c| (!unused.is_empty(), of_all(c))),
+        (!security.privileged && !unused.is_empty(), declared_count),
+        after(format!("never used: {}", list(&unused))),
+    );
     vec![
         s.in_force(
             ("privileged", "5.5", Severity::Critical),
@@ -129,16 +135,14 @@ pub(super) fn check(s: &CheckedContainer<'_>) -> Vec<CheckResult> {
             (!adds.is_empty(), list(&adds)),
             after(format!("never used: {}", list(&added_unused))),
         ),
-        s.in_force(
-            ("caps-unused", "5.4", Severity::Low),
+        match (&watched, caps_unused.outcome) {
             // Without observation a capability cannot be called unused.
-            confined.map(|c| (watched.is_some() && !unused.is_empty(), of_all(c))),
-            (
-                watched.is_some() && !security.privileged && !unused.is_empty(),
-                declared_count,
-            ),
-            after(format!("never used: {}", list(&unused))),
-        ),
+            (None, PostureOutcome::Fail) => CheckResult {
+                outcome: PostureOutcome::Unknown,
+                ..caps_unused
+            },
+            _ => caps_unused,
+        },
         s.in_force(
             ("root", "4.1", Severity::Medium),
             confined.map(|c| (c.uid == 0 || is_root, format!("user {} of the host", c.uid))),

@@ -77,3 +77,11 @@ pub struct Connection {
     /// It existed before watching began.
     pub existing: bool,
 }
+
+impl Connection {
+    /// Whether its bytes are not known yet: they are counted at close.
+    #[must_use]
+    pub fn is_uncounted(&self) -> bool {
+        self.phase == Phase::Open && self.tx_bytes == 0 && self.rx_bytes == 0
+    }
+}

@@ -173,32 +173,32 @@ pub enum ActionGroup {
     /// Moving.
     Move,
     /// Opening and going back.
-    Drill,
+    Open,
     /// Searching.
     Find,
     /// Display of rows.
     Table,
     /// Copying and exporting.
-    Take,
+    Export,
     /// Handling findings.
     Triage,
     /// Time.
     Time,
     /// The program itself.
-    Session,
+    Program,
 }
 
 impl ActionGroup {
     /// In the order of help.
     pub(super) const ALL: [Self; 8] = [
         Self::Move,
-        Self::Drill,
+        Self::Open,
         Self::Find,
         Self::Table,
-        Self::Take,
+        Self::Export,
         Self::Triage,
         Self::Time,
-        Self::Session,
+        Self::Program,
     ];
 
     /// Its heading.
@@ -206,13 +206,13 @@ impl ActionGroup {
     pub fn title(self) -> &'static str {
         match self {
             Self::Move => "MOVE",
-            Self::Drill => "DRILL",
+            Self::Open => "OPEN",
             Self::Find => "FIND",
             Self::Table => "TABLE",
-            Self::Take => "TAKE",
+            Self::Export => "EXPORT",
             Self::Triage => "TRIAGE",
             Self::Time => "TIME",
-            Self::Session => "SESSION",
+            Self::Program => "PROGRAM",
         }
     }
 }
@@ -326,8 +326,8 @@ pub static ACTIONS: &[Entry] = &[
     row("half-page-up", A::HalfPage(-1), &["C-u"], G::Move, P::Anywhere, (0, "half a page", "half a page up")),
     row("page-down", A::Page(1), &["PgDn"], G::Move, P::Anywhere, (0, "page", "a page down")),
     row("page-up", A::Page(-1), &["PgUp"], G::Move, P::Anywhere, (0, "page", "a page up")),
-    row("next-pane", A::NextPane, &["Tab"], G::Move, P::Anywhere, (0, "next, previous pane", "next pane")),
-    row("previous-pane", A::PreviousPane, &["S-Tab"], G::Move, P::Anywhere, (0, "next, previous pane", "previous pane")),
+    row("next-pane", A::NextPane, &["Tab"], G::Move, P::Anywhere, (0, "next, previous screen", "next screen")),
+    row("previous-pane", A::PreviousPane, &["S-Tab"], G::Move, P::Anywhere, (0, "next, previous screen", "previous screen")),
     row("incidents", A::Show(Pane::Incidents), &["1"], G::Move, P::Anywhere, (0, "view", "show the incidents: findings that belong together")),
     row("containers", A::Show(Pane::Containers), &["2"], G::Move, P::Anywhere, (0, "view", "show the containers")),
     row("findings", A::Show(Pane::Findings), &["3"], G::Move, P::Anywhere, (0, "view", "show the findings")),
@@ -337,17 +337,17 @@ pub static ACTIONS: &[Entry] = &[
     row("images", A::Show(Pane::Images), &["7"], G::Move, P::Anywhere, (0, "view", "show the images that containers run from")),
     row("events", A::Show(Pane::Events), &["8"], G::Move, P::Anywhere, (0, "view", "show the raw stream")),
 
-    row("left", A::Sideways(-1), &["Left"], G::Move, P::Rows, (0, "fold, scroll", "fold the tree, go to the parent; elsewhere scroll the row")),
-    row("right", A::Sideways(1), &["Right"], G::Move, P::Rows, (0, "fold, scroll", "unfold the tree; elsewhere scroll the row")),
+    row("left", A::Sideways(-1), &["Left"], G::Move, P::Rows, (0, "fold, scroll", "fold the tree, go to the parent")),
+    row("right", A::Sideways(1), &["Right"], G::Move, P::Rows, (0, "fold, scroll", "unfold the tree; elsewhere both scroll the row")),
 
-    row("open", A::Enter, &["Enter", "l"], G::Drill, P::Rows, (10, "open", "open the selected row")),
-    row("back", A::Back, &["Esc", "Backspace", "h"], G::Drill, P::Anywhere, (60, "back", "clear the filter, then go back")),
-    row("last-view", A::LastView, &["`"], G::Drill, P::Anywhere, (0, "last view", "switch to the previous view")),
-    row("owner", A::Owner, &["o"], G::Drill, P::Anywhere, (0, "its container", "to the container it belongs to; :container NAME")),
-    row("host", A::Machine, &["I"], G::Drill, P::Anywhere, (0, "the host", "the host: load, memory, processors, disk space for recordings, uptime, kernel")),
-    row("image", A::Image, &["i"], G::Drill, P::Anywhere, (0, "its image", "to its image; :image NAME")),
-    row("baseline", A::Baseline, &["b"], G::Drill, P::Container, (0, "baseline", "the container's baseline; the next tabs show how to harden it and its posture")),
-    row("why", A::Why, &["w"], G::Drill, P::Anywhere, (23, "why", "to the worst finding about it; from a finding to the next related one; :finding F-0001")),
+    row("open", A::Enter, &["Enter", "l"], G::Open, P::Rows, (10, "open", "open the selected row")),
+    row("back", A::Back, &["Esc", "Backspace", "h"], G::Open, P::Anywhere, (60, "back", "clear the filter, then go back")),
+    row("last-view", A::LastView, &["`"], G::Open, P::Anywhere, (0, "last view", "switch to the previous view")),
+    row("owner", A::Owner, &["o"], G::Open, P::Anywhere, (0, "its container", "to the container it belongs to; :container NAME")),
+    row("host", A::Machine, &["I"], G::Open, P::Anywhere, (0, "the host", "the host: load, memory, processors, disk space for recordings, uptime, kernel")),
+    row("image", A::Image, &["i"], G::Open, P::Anywhere, (0, "its image", "to its image; :image NAME")),
+    row("baseline", A::Baseline, &["b"], G::Open, P::Container, (0, "baseline", "the container's baseline; the next tabs show how to harden it and its posture")),
+    row("why", A::Why, &["w"], G::Open, P::Anywhere, (23, "why", "to the worst finding about it; from a finding to the next related one; :finding F-0001")),
 
     row("filter", A::Filter, &["/"], G::Find, P::Anywhere, (11, "filter", "show matching rows only: text !not col=part sev>=h age>1h; on a page: search")),
     row("next-match", A::Match(1), &["n"], G::Find, P::Anywhere, (0, "match", "to the next match or marked row")),
@@ -366,12 +366,12 @@ pub static ACTIONS: &[Entry] = &[
     row("mark", A::Mark, &["Space"], G::Table, P::Rows, (34, "mark", "mark the row; other actions take the marked ones")),
     row("clear-marks", A::ClearMarks, &["*"], G::Table, P::Rows, (0, "clear marks", "clear all marks")),
 
-    row("copy", A::CopyCell, &["y"], G::Take, P::Anywhere, (0, "copy", "copy the name of the row to the clipboard (OSC 52)")),
-    row("copy-row", A::CopyRow, &["Y"], G::Take, P::Anywhere, (0, "copy as JSON", "copy the row as JSON")),
-    row("copy-command", A::CopyCommand, &["C"], G::Take, P::Anywhere, (0, "engine command", "copy the engine command that shows more about it")),
-    row("export", A::Export, &["e"], G::Take, P::Anywhere, (0, "export", "write the view to a file; :export json, csv, txt or svg")),
-    row("evidence", A::Bundle, &["E"], G::Take, P::Evidence, (14, "evidence", "write the incident or finding with its events, processes and container to a tar file")),
-    row("secrets", A::Reveal, &["V"], G::Take, P::Anywhere, (0, "secrets", "show the secrets in command lines and settings, or mask them, also in copies and exports")),
+    row("copy", A::CopyCell, &["y"], G::Export, P::Anywhere, (0, "copy", "copy the name of the row to the clipboard (OSC 52)")),
+    row("copy-row", A::CopyRow, &["Y"], G::Export, P::Anywhere, (0, "copy as JSON", "copy the row as JSON")),
+    row("copy-command", A::CopyCommand, &["C"], G::Export, P::Anywhere, (0, "engine command", "copy the engine command that shows more about it")),
+    row("export", A::Export, &["e"], G::Export, P::Anywhere, (0, "export", "write the view to a file; :export json, csv, txt or svg")),
+    row("evidence", A::Bundle, &["E"], G::Export, P::Evidence, (14, "evidence", "write the incident or finding with its events, processes and container to a tar file")),
+    row("secrets", A::Reveal, &["V"], G::Export, P::Anywhere, (0, "secrets", "show the secrets in command lines and settings, or mask them, also in copies and exports")),
     row("respond", A::Respond, &["A"], G::Triage, P::Anywhere, (15, "respond", "list the responses that fit (pause, block, copy out, kill, stop …) with their command lines")),
     row("silence", A::Silence, &["!"], G::Triage, P::Finding, (12, "silence", "choose which findings like this to accept, until when and why; on an incident, all of its findings")),
     row("acknowledge", A::Acknowledge, &["a"], G::Triage, P::Finding, (13, "ack", "accept just this, in this container, for 30 days: a finding, or an incident with all its findings; a deviation (base.*) into the baseline")),
@@ -400,15 +400,15 @@ pub static ACTIONS: &[Entry] = &[
     row("since", A::Since, &["D"], G::Time, P::Anywhere, (0, "since the mark", "what changed since the moment remembered with mark-moment; :since -5m, :since 14:03")),
     row("timeline", A::Timeline, &["H"], G::Time, P::Anywhere, (0, "timeline", "show or hide the timeline")),
 
-    row("record", A::Record, &["r"], G::Session, P::Live, (58, "record", "start or stop recording to hullwatch-DATE-TIME.jsonl")),
-    row(OPEN, A::Open, &["R"], G::Session, P::Anywhere, (0, "open", "open a recording; :open-recording FILE")),
-    row("mouse", A::Mouse, &["m"], G::Session, P::Anywhere, (0, "mouse", "click and scroll with the mouse, or leave it to the terminal, which then can select text")),
-    row("zone", A::Zone, &["u"], G::Session, P::Anywhere, (0, "UTC/local", "times in UTC, or in this machine's time zone")),
-    row("theme", A::NextTheme, &["T"], G::Session, P::Anywhere, (0, "theme", "switch to the next theme")),
-    row("redraw", A::Redraw, &["C-l"], G::Session, P::Anywhere, (0, "redraw", "redraw the screen")),
-    row("suspend", A::Suspend, &["C-z"], G::Session, P::Anywhere, (0, "suspend", "suspend the program; fg continues it")),
-    row("quit", A::Quit, &["q"], G::Session, P::Anywhere, (0, "up, quit", "go back, then quit; asks for confirmation while recording")),
-    row("quit-now", A::QuitNow, &["C-c"], G::Session, P::Anywhere, (0, "quit now", "quit at once; a running recording is closed")),
+    row("record", A::Record, &["r"], G::Program, P::Live, (58, "record", "start or stop recording to hullwatch-DATE-TIME.jsonl")),
+    row(OPEN, A::Open, &["R"], G::Program, P::Anywhere, (0, "open", "open a recording; :open-recording FILE")),
+    row("mouse", A::Mouse, &["m"], G::Program, P::Anywhere, (0, "mouse", "click and scroll with the mouse, or leave it to the terminal, which then can select text")),
+    row("zone", A::Zone, &["u"], G::Program, P::Anywhere, (0, "UTC/local", "times in UTC, or in this machine's time zone")),
+    row("theme", A::NextTheme, &["T"], G::Program, P::Anywhere, (0, "theme", "switch to the next theme")),
+    row("redraw", A::Redraw, &["C-l"], G::Program, P::Anywhere, (0, "redraw", "redraw the screen")),
+    row("suspend", A::Suspend, &["C-z"], G::Program, P::Anywhere, (0, "suspend", "suspend the program; fg continues it")),
+    row("quit", A::Quit, &["q"], G::Program, P::Anywhere, (0, "up, quit", "go back, then quit; asks for confirmation while recording")),
+    row("quit-now", A::QuitNow, &["C-c"], G::Program, P::Anywhere, (0, "quit now", "quit at once; a running recording is closed")),
 ];
 
 /// The row of a name.

@@ -103,6 +103,7 @@ impl Ui {
             Action::Preview => {
                 self.display.preview = Some(!self.drawn.previewed);
             }
+            Action::Zoom if self.drawn.guided => self.guide = false,
             Action::Zoom => self.display.zoom = !self.display.zoom,
             Action::Reveal => {
                 self.display.reveal = !self.display.reveal;

@@ -28,6 +28,8 @@ pub struct Drawn {
     pub(super) explained: Option<RowKey>,
     /// The damped numbers, as they were shown.
     pub(super) numbers: DampedNumbers,
+    /// The guide of the demo is shown.
+    pub(super) guided: bool,
     /// Areas that can be clicked.
     pub(super) clickable: Clickable,
     /// Position of the screen's table.
@@ -89,6 +91,7 @@ impl Default for Drawn {
             previewed: false,
             explained: None,
             numbers: DampedNumbers::default(),
+            guided: false,
             clickable: Clickable::default(),
             table: None,
         }
@@ -101,6 +104,7 @@ impl Drawn {
     pub(super) fn next(&self, scroll: usize) -> Self {
         Self {
             scroll,
+            guided: false,
             clickable: Clickable::default(),
             table: None,
             page: self.page,

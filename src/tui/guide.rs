@@ -1,4 +1,6 @@
-//! The guide of the demo: five lines above the last one that explain the screen.
+//! The guide of the demo: lines above the last one that explain the screen.
+
+use std::borrow::Cow;
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -8,29 +10,39 @@ use ratatui::widgets::{Paragraph, Widget as _};
 use super::action::Action;
 use super::keymap::Keymap;
 use super::pane::Pane;
-use super::text::fit;
 use super::theme::Theme;
 
-/// Lines of the guide.
-const LINES: u16 = 5;
 /// Minimum height of the screen.
 const LEAST: u16 = 20;
 
-/// Lines that the guide takes on a screen of this height.
-pub(super) fn height(screen: u16) -> u16 {
-    if screen < LEAST { 0 } else { LINES }
+/// Lines that the guide takes on a screen: none where it would take more than half of it.
+pub(super) fn height(keys: &Keymap, screen: Rect) -> u16 {
+    let lines = u16::try_from(lines(keys, screen.width).len()).unwrap_or(u16::MAX);
+    if screen.height < LEAST || lines > screen.height / 2 {
+        0
+    } else {
+        lines
+    }
 }
 
 /// Draws it.
 pub(super) fn draw(keys: &Keymap, area: Rect, theme: &Theme, out: &mut Buffer) {
-    let width = usize::from(area.width);
-    let lines = lines(keys).map(|line| Line::from(fit(&format!(" {line}"), width)));
-    Paragraph::new(lines.to_vec())
+    let lines = lines(keys, area.width).into_iter();
+    let lines: Vec<Line<'_>> = lines.map(|line| Line::from(format!(" {line}"))).collect();
+    Paragraph::new(lines)
         .style(theme.accent())
         .render(area, out);
 }
 
-fn lines(keys: &Keymap) -> [String; LINES as usize] {
+/// Its lines, with a column free on both sides.
+fn lines(keys: &Keymap, width: u16) -> Vec<String> {
+    let room = usize::from(width.saturating_sub(2)).max(1);
+    let text = text(keys);
+    let lines = textwrap::wrap(&text, room).into_iter();
+    lines.map(Cow::into_owned).collect()
+}
+
+fn text(keys: &Keymap) -> String {
     let key = |action| keys.sign(action);
     [
         "A recorded break-in into a web shop, paused at its end. This is the worst".to_owned(),
@@ -59,6 +71,7 @@ fn lines(keys: &Keymap) -> [String; LINES as usize] {
             key(Action::Quit),
         ),
     ]
+    .join(" ")
 }
 
 #[cfg(test)]
@@ -66,14 +79,38 @@ mod tests {
     use unicode_width::UnicodeWidthStr as _;
 
     use super::*;
+    use crate::tui::Ui;
+    use crate::tui::tests::{demo, press, screen};
 
     #[test]
-    fn every_line_fits_a_narrow_terminal_and_names_bound_keys() {
-        for line in lines(&Keymap::default()) {
-            assert!(line.width() < 80, "{line}");
-            assert!(!line.contains("  "), "a key is missing: {line}");
+    fn every_line_fits_and_names_bound_keys() {
+        let keys = Keymap::default();
+        for width in [40, 60, 80, 120] {
+            let lines = lines(&keys, width);
+            for line in &lines {
+                assert!(line.width() < usize::from(width), "{line}");
+                assert!(!line.contains("  "), "a key is missing: {line}");
+            }
+            assert!(lines.concat().ends_with("leaves."), "{lines:?}");
         }
-        assert_eq!(height(24), LINES);
-        assert_eq!(height(10), 0);
+        let height = |width, height| super::height(&keys, Rect::new(0, 0, width, height));
+        assert!((5..=6).contains(&height(80, 24)));
+        assert!(height(60, 24) > height(80, 24));
+        assert_eq!((height(80, 10), height(20, 24)), (0, 0));
+    }
+
+    #[test]
+    fn the_first_zoom_hides_only_the_guide() {
+        let mut ui = Ui::default();
+        let core = demo();
+        ui.guide = true;
+        let before = screen(&core, &mut ui, 80, 24);
+        assert!(before.iter().any(|line| line.contains("leaves.")));
+        press(&mut ui, &core, "z");
+        let lines = screen(&core, &mut ui, 80, 24);
+        assert!(!ui.guide && !ui.display.zoom);
+        assert!(lines[1].contains("2 Cont"), "{}", lines[1]);
+        press(&mut ui, &core, "z");
+        assert!(ui.display.zoom);
     }
 }

@@ -62,6 +62,28 @@ fn the_second_line_lists_hidden_parts_and_the_last_keeps_the_keys() {
 }
 
 #[test]
+fn names_of_the_screens_stay_beside_a_note() {
+    let core = demo();
+    let mut ui = Ui::default();
+    press(&mut ui, &core, "3 V");
+    let line = screen(&core, &mut ui, 80, 24).swap_remove(1);
+    for tab in ["1 Inc", "[3 Find ", "5 Net", "8 Events", "secrets shown"] {
+        assert!(line.contains(tab), "{tab}: {line}");
+    }
+}
+
+#[test]
+fn the_page_of_a_file_is_named_by_its_path() {
+    let core = demo();
+    let mut ui = Ui::default();
+    press(&mut ui, &core, "6");
+    screen(&core, &mut ui, 80, 24);
+    press(&mut ui, &core, "Enter");
+    let line = screen(&core, &mut ui, 80, 24).swap_remove(1);
+    assert!(line.starts_with("Files › /"), "{line}");
+}
+
+#[test]
 fn the_footer_shows_what_matters_on_a_finding() {
     let core = demo();
     let mut ui = Ui::default();

@@ -70,7 +70,7 @@ impl Ui {
             self.message = Some(format!("{chord} does nothing here: {help} shows the keys"));
             return None;
         };
-        let general = matches!(entry.group, ActionGroup::Move | ActionGroup::Session)
+        let general = matches!(entry.group, ActionGroup::Move | ActionGroup::Program)
             || matches!(entry.action, Action::Help | Action::Back);
         if self.dialog.help && !general {
             // The row it would act on is not visible.

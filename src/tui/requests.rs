@@ -18,6 +18,22 @@ use super::time_travel;
 use super::timeline::Timeline;
 use super::ui::ActionRequest;
 use crate::core::Core;
+use crate::event::{Response, ResponseOutcome};
+
+/// The outcome of a response as a message: of a failed one first the reason, for which one line must
+/// suffice.
+fn outcome(response: &Response) -> String {
+    if response.outcome == ResponseOutcome::Done || response.detail.is_empty() {
+        return response.sentence();
+    }
+    let detail = response.detail.escaped().to_string();
+    let reason = detail.split_once(FROM_DAEMON).map(|(_, reason)| reason);
+    let (action, outcome) = (response.action.name(), response.outcome.name());
+    format!("{action} {outcome}: {}", reason.unwrap_or(&detail))
+}
+
+/// Docker's words before the reason.
+const FROM_DAEMON: &str = "Error response from daemon: ";
 
 /// The message when keys that would change something came faster than a person types.
 const TOO_FAST: &str = "ignored: this many keys at once look like pasted text; press the key alone";
@@ -93,7 +109,7 @@ impl App {
         };
         match live.answered() {
             Some(response) => {
-                self.ui.message = Some(response.sentence());
+                self.ui.message = Some(outcome(&response));
                 true
             }
             None => false,
@@ -230,5 +246,33 @@ impl App {
         let take = |core: &Core| export::act(requested, core, ui, &screen, &mut io::stdout());
         let message = self.viewpoint.with(take);
         self.ui.message = message;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{Bytes, ResponseAction};
+
+    #[test]
+    fn the_message_of_a_failed_response_begins_with_the_reason() {
+        let mut response = Response {
+            action: ResponseAction::Pause,
+            targets: Vec::new(),
+            uid: 0,
+            user: Bytes::from("root"),
+            command: String::new(),
+            undo: String::new(),
+            outcome: ResponseOutcome::Failed,
+            detail: Bytes::from("docker: Error response from daemon: it is not running"),
+        };
+        assert_eq!(outcome(&response), "pause failed: it is not running");
+        response.detail = Bytes::from("podman: no such container");
+        assert_eq!(
+            outcome(&response),
+            "pause failed: podman: no such container"
+        );
+        response.outcome = ResponseOutcome::Done;
+        assert!(outcome(&response).starts_with("pause by root: done"));
     }
 }

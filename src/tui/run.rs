@@ -14,6 +14,7 @@ use super::budget::Budget;
 use super::config::Config;
 use super::drawn::FrameRows;
 use super::evidence::EvidenceWriter;
+use super::pane::Pane;
 use super::recording::written;
 use super::rows::RowKey;
 use super::silence::Keeper;
@@ -96,6 +97,7 @@ pub fn run_demo(mut player: Player, config: &Config) -> color_eyre::Result<()> {
     let source = |_| Ok(Source::Replay(Box::new(player)));
     let prepare = |app: &mut App| {
         app.ui.guide = true;
+        app.ui.show(Pane::Incidents);
         if let Some(id) = incident {
             app.ui.open(RowKey::Incident(id));
         }

@@ -7,6 +7,7 @@ use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::style::{Modifier, Style};
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, Borders, Sparkline, Widget as _};
+use unicode_width::UnicodeWidthStr as _;
 
 use super::drawn::FrameRows;
 use super::rows;
@@ -19,7 +20,7 @@ use crate::detect::Severity;
 use crate::event::{ContainerId, Timestamp};
 use crate::recording::{Overview, Rates};
 
-/// Columns of the label.
+/// Columns of the label, unless the time needs more.
 const NAMES: u16 = 10;
 /// Smallest width of the timeline and height of the screen that show one.
 const NARROW: u16 = 10;
@@ -132,7 +133,9 @@ impl Timeline {
 
     /// Draws it.
     pub(super) fn draw(&self, area: Rect, zone: &Zone, theme: &Theme, out: &mut Buffer) {
-        let width = area.width.saturating_sub(NAMES);
+        let clock = zone.clock(self.cursor);
+        let names = u16::try_from(clock.width() + 1).unwrap_or(NAMES).max(NAMES);
+        let width = area.width.saturating_sub(names);
         if width < NARROW || area.height < 3 {
             return;
         }
@@ -156,7 +159,7 @@ impl Timeline {
                 theme.dim(),
             ))
             .render(area, out);
-        let [_, names, plot] = split(area);
+        let [_, names, plot] = split(area, names);
         let label = |row: u16, text: String, style: Style, out: &mut Buffer| {
             Line::styled(text, style).render(nth(names, row), out);
         };
@@ -205,14 +208,14 @@ impl Timeline {
         let style = theme.accent().add_modifier(Modifier::BOLD);
         base[cursor] = Span::styled("┃", style);
         Line::from(base).render(nth(plot, last), out);
-        label(last, zone.clock(self.cursor), theme.title(), out);
+        label(last, clock, theme.title(), out);
     }
 }
 
 /// The title's line, the labels, and the plot to their right.
-fn split(area: Rect) -> [Rect; 3] {
+fn split(area: Rect, names: u16) -> [Rect; 3] {
     let [title, body] = Layout::vertical([Constraint::Length(1), Constraint::Fill(1)]).areas(area);
-    let columns = [Constraint::Length(NAMES), Constraint::Fill(1)];
+    let columns = [Constraint::Length(names), Constraint::Fill(1)];
     let [names, plot] = Layout::horizontal(columns).areas(body);
     [title, names, plot]
 }
@@ -301,6 +304,14 @@ mod tests {
         assert_eq!(symbol(NAMES + 75, 3), " ");
         assert_eq!(symbol(NAMES + 6, 1), "█");
         assert_eq!(symbol(NAMES + 7, 1), " ", "nothing happened");
+        // The local time has a longer suffix.
+        let mut zone = Zone::default();
+        zone.turn();
+        let mut buffer = Buffer::empty(area);
+        timeline.draw(area, &zone, &Theme::mono(), &mut buffer);
+        let last: String = (0..110).map(|x| buffer[(x, 3)].symbol()).collect();
+        let clock = zone.clock(at(50)) + " ";
+        assert!(last.starts_with(&clock), "{last}");
     }
 
     #[test]

@@ -23,6 +23,17 @@ fn a_replay_prints_the_same_events() {
 }
 
 #[test]
+fn a_check_reports_its_result() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = recording(dir.path(), "s.jsonl", 95);
+    let output = hullwatch(&["replay", path.to_str().unwrap()]);
+    assert!(output.status.success() && output.stdout.is_empty());
+    let printed = stderr(&output);
+    let expected = "95 events, 0 findings, as recorded";
+    assert!(printed.trim_end().ends_with(expected), "{printed}");
+}
+
+#[test]
 fn events_are_chosen_by_type_and_container() {
     let dir = tempfile::tempdir().unwrap();
     let path = recording(dir.path(), "s.jsonl", 95);

@@ -23,7 +23,7 @@ pub(super) const RULE: Rule = Rule {
                   host. Critical where the file lets code run on the host or grants access to it: \
                   cron, units, accounts, SSH keys, the loader. Mounts of ordinary directories are \
                   not flagged.",
-        check: "Check the file on the host. Mount fewer directories, or mount them read-only.",
+        check: "What does the file contain on the host? Mount fewer directories, or mount them read-only.",
     },
     handlers: &[Handler::File(|ctx, _, file| host(ctx, file))],
 };

@@ -192,6 +192,8 @@ mod tests {
             );
             assert!(rule.explain.len() > 40, "{}", rule.id);
             assert!(rule.check.len() > 15, "{}", rule.id);
+            // Screens and reports print it after that word.
+            assert!(!rule.check.starts_with("Check "), "{}", rule.id);
             assert!(!rule.needs.is_empty(), "{}", rule.id);
             for attack in rule.attack {
                 assert!(attack.starts_with('T') && attack.len() >= 5, "{}", rule.id);

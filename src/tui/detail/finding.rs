@@ -1,6 +1,6 @@
 //! The page of a finding: why, what to check, what to do next, processes, image, evidence.
 
-use super::line::{DetailLine, fact, heading};
+use super::line::{DetailLine, fact, heading, steps};
 use super::related;
 use crate::core::Core;
 use crate::detect::{Ancestor, Finding};
@@ -27,7 +27,7 @@ pub(super) fn facts(core: &Core, query: &Query<'_>, finding: &Finding) -> Vec<De
         facts.push(fact("", check.text.unwrap_or_default()));
     }
     facts.push(heading("Next"));
-    facts.push(fact("", next(query)));
+    facts.push(next(query));
     facts.extend(related::facts(core, query, finding));
     if !finding.ancestry.is_empty() {
         facts.push(heading("Process tree (host pid, origin)"));
@@ -70,8 +70,8 @@ fn rule(finding: &Finding) -> String {
 }
 
 /// The keys for further steps.
-fn next(query: &Query<'_>) -> String {
-    let steps = [
+fn next(query: &Query<'_>) -> DetailLine {
+    let actions = [
         (Action::Respond, "respond: commands, undo"),
         (Action::Why, "next related finding"),
         (Action::Owner, "its container"),
@@ -80,11 +80,7 @@ fn next(query: &Query<'_>) -> String {
         (Action::Silence, "silence"),
         (Action::Acknowledge, "accept for 30 days"),
     ];
-    let bound = steps.iter().filter_map(|(action, words)| {
-        let key = query.keys.sign(*action);
-        (!key.is_empty()).then(|| format!("{key} {words}"))
-    });
-    bound.collect::<Vec<_>>().join("   ")
+    steps(query, &actions)
 }
 
 /// Its letter, container and title: the line that stays while the page scrolls.

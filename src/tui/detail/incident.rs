@@ -1,6 +1,6 @@
 //! The page of an incident: its events, what still runs, and what to do next.
 
-use super::line::{DetailLine, fact, flagged, heading};
+use super::line::{DetailLine, fact, flagged, heading, steps};
 use crate::core::Core;
 use crate::event::{Timestamp, escape};
 use crate::incident::{Incident, timeline};
@@ -86,7 +86,7 @@ pub(super) fn facts(core: &Core, query: &Query<'_>, incident: &Incident) -> Vec<
     }
     facts.extend(next_steps(&report.next, query));
     facts.push(heading("Next"));
-    facts.push(fact("", next(query)));
+    facts.push(next(query));
     facts.retain(|line| !line.blank());
     facts
 }
@@ -161,17 +161,13 @@ fn more(all: usize) -> Option<DetailLine> {
 }
 
 /// The keys for further steps.
-fn next(query: &Query<'_>) -> String {
-    let steps = [
+fn next(query: &Query<'_>) -> DetailLine {
+    let actions = [
         (Action::Respond, "respond: commands, undo"),
         (Action::Owner, "its container"),
         (Action::Moment, "go to its moment"),
         (Action::Acknowledge, "acknowledge"),
         (Action::Bundle, "save the evidence of all"),
     ];
-    let bound = steps.iter().filter_map(|(action, words)| {
-        let key = query.keys.sign(*action);
-        (!key.is_empty()).then(|| format!("{key} {words}"))
-    });
-    bound.collect::<Vec<_>>().join("   ")
+    steps(query, &actions)
 }

@@ -1,6 +1,8 @@
 //! A line of a page: a heading, or a fact with its name.
 
 use crate::detect::Severity;
+use crate::tui::action::Action;
+use crate::tui::rows::Query;
 
 /// A heading (no text) or a fact.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -11,6 +13,8 @@ pub(in crate::tui) struct DetailLine {
     pub(in crate::tui) text: Option<String>,
     /// The severity of the finding that the line is about, for its colour.
     pub(in crate::tui) severity: Option<Severity>,
+    /// The text is keys with words, three spaces apart; a key is not parted from its words.
+    pub(in crate::tui) keys: bool,
 }
 
 impl DetailLine {
@@ -26,6 +30,7 @@ pub(super) fn heading(text: impl Into<String>) -> DetailLine {
         name: text.into(),
         text: None,
         severity: None,
+        keys: false,
     }
 }
 
@@ -35,6 +40,19 @@ pub(super) fn fact(name: &str, text: impl Into<String>) -> DetailLine {
         name: name.to_owned(),
         text: Some(text.into()),
         severity: None,
+        keys: false,
+    }
+}
+
+/// Further steps: the keys of the bound actions with their words.
+pub(super) fn steps(query: &Query<'_>, steps: &[(Action, &str)]) -> DetailLine {
+    let bound = steps.iter().filter_map(|(action, words)| {
+        let key = query.keys.sign(*action);
+        (!key.is_empty()).then(|| format!("{key} {words}"))
+    });
+    DetailLine {
+        keys: true,
+        ..fact("", bound.collect::<Vec<_>>().join("   "))
     }
 }
 

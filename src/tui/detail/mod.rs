@@ -22,17 +22,24 @@ use line::{fact, flagged, heading};
 
 use crate::core::Core;
 use crate::detect::Severity;
-use crate::event::{Timestamp, escape};
+use crate::event::{CompareClass, Timestamp, escape};
 use crate::masking::mask_json;
-use crate::state::ProcessEntry;
+use crate::state::{Connection, ConnectionKey, Direction, ProcessEntry};
 use crate::tui::pane::Pane;
 use crate::tui::rows::{self, Query, RowKey};
-use crate::tui::text::bytes;
+use crate::tui::text::{bytes, fit_middle};
 
 /// The name of a page in the breadcrumbs.
 pub(super) fn title(core: &Core, query: &Query<'_>, key: &RowKey) -> String {
-    facts(core, query, key).map_or_else(|| "gone".to_owned(), |(title, _)| title)
+    match (facts(core, query, key), key) {
+        (None, _) => "gone".to_owned(),
+        (Some((path, _)), RowKey::File(_)) => fit_middle(&path, PATH),
+        (Some((title, _)), _) => title,
+    }
 }
+
+/// Cells of a path in the breadcrumbs.
+const PATH: usize = 48;
 
 /// The severity of the page's subject.
 pub(super) fn severity(core: &Core, key: &RowKey) -> Option<Severity> {
@@ -210,8 +217,8 @@ fn unmasked(core: &Core, query: &Query<'_>, key: &RowKey) -> Option<(String, Vec
                         "count",
                         format!("{} ({} failed, {} open)", row.count, row.failed, row.open),
                     ),
-                    fact("sent", bytes(row.tx_bytes)),
-                    fact("received", bytes(row.rx_bytes)),
+                    fact("sent", amount(key, row, row.tx_bytes)),
+                    fact("received", amount(key, row, row.rx_bytes)),
                     fact("first seen", began(query, row.first, row.existing)),
                     fact("last seen", query.zone.exact(row.last)),
                 ],
@@ -239,13 +246,9 @@ fn unmasked(core: &Core, query: &Query<'_>, key: &RowKey) -> Option<(String, Vec
                 facts.push(fact("inode", format!("{} on {:x}", file.ino, file.dev)));
             }
             if let Some(class) = &row.class {
-                let text = serde_json::to_string(class).unwrap_or_default();
-                facts.push(fact(
-                    "compared with image",
-                    escape(text.as_bytes()).to_string(),
-                ));
+                facts.push(fact("compared with image", compared(class)));
             }
-            Some(("file".to_owned(), facts))
+            Some((key.path.escaped().to_string(), facts))
         }
         RowKey::Image(image) => Some((image.title(), Vec::new())),
         RowKey::FileTree => Some(("by directory".to_owned(), Vec::new())),
@@ -280,6 +283,26 @@ fn began(query: &Query<'_>, at: Timestamp, existing: bool) -> String {
         ""
     };
     query.zone.exact(at) + existing
+}
+
+/// Bytes that a connection sent or received.
+fn amount(key: &ConnectionKey, row: &Connection, count: u64) -> String {
+    match (row.is_uncounted(), key.direction) {
+        (false, _) => bytes(count),
+        (true, Direction::Listening) => "-".to_owned(),
+        (true, _) => "known when it closes".to_owned(),
+    }
+}
+
+/// The comparison of a file with the image, in words.
+fn compared(class: &CompareClass) -> String {
+    match class {
+        CompareClass::New => "not in the image".to_owned(),
+        CompareClass::Modified => "the image has other content at this path".to_owned(),
+        CompareClass::Relocated(from) => format!("same content as {} there", from.escaped()),
+        CompareClass::CopiedUp => "same content".to_owned(),
+        CompareClass::Unknown(why) => format!("unknown: {}", escape(why.as_bytes())),
+    }
 }
 
 /// A process as other pages name it.

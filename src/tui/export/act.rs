@@ -181,15 +181,39 @@ fn export(
     } else {
         written(&grid(core, ui, format, None), format)?
     };
-    let (mut file, path) = create(core.state.now, ui.at.pane.name(), format.name(), folder)?;
+    let (mut file, path) = create(core.state.now, &content_name(ui), format.name(), folder)?;
     file.write_all(&content).map_err(|e| failed(&path, &e))?;
-    Ok(format!("written {}", whole(&path)))
+    Ok(written_to(&path, ""))
 }
 
-/// The message has the whole path: the user may not know the working directory.
-fn whole(path: &Path) -> String {
+/// What is shown, as part of a file's name.
+fn content_name(ui: &Ui) -> String {
+    let name = match &ui.at.detail {
+        None => ui.at.pane.name(),
+        Some(RowKey::Incident(id)) => return id.to_string(),
+        Some(RowKey::Finding(id)) => return id.to_string(),
+        Some(RowKey::Process(pid)) => return format!("process-{pid}"),
+        Some(RowKey::Event(seq)) => return format!("event-{seq}"),
+        Some(RowKey::Connection(_)) => "connection",
+        Some(RowKey::File(_)) => "file",
+        Some(RowKey::FileTree) => "directories",
+        Some(RowKey::Container(_)) => "container",
+        Some(RowKey::Build(_)) => "build",
+        Some(RowKey::Image(_)) => "image",
+        Some(RowKey::Machine) => "host",
+        Some(RowKey::Since(_)) => "since",
+    };
+    name.to_owned()
+}
+
+/// The message about a new file: its name, remarks, and last the directory, which the user may not
+/// know but which may be long.
+fn written_to(path: &Path, remarks: &str) -> String {
     let whole = std::path::absolute(path);
-    whole.as_deref().unwrap_or(path).display().to_string()
+    let whole = whole.as_deref().unwrap_or(path);
+    let name = whole.file_name().unwrap_or_default().to_string_lossy();
+    let folder = whole.parent().unwrap_or(whole).display();
+    format!("written {name}{remarks} in {folder}")
 }
 
 /// The rows of the view, filtered and sorted, or the facts of the open page. Programs get times
@@ -246,7 +270,7 @@ fn grid(core: &Core, ui: &Ui, format: Format, since: Option<Timestamp>) -> Grid 
                 match number.and_then(|number| column.value(number)) {
                     Some(value) => Cell { value, ..cell },
                     // An unknown number.
-                    None if column.is_number() && cell.text.is_empty() => Cell {
+                    None if column.is_number() && matches!(cell.text.as_str(), "" | "-") => Cell {
                         value: Value::Null,
                         ..cell
                     },
@@ -372,7 +396,7 @@ impl GatheredEvidence {
         } else {
             "secrets masked"
         };
-        Ok(format!("written {} ({secrets}{files})", whole(&path)))
+        Ok(written_to(&path, &format!(" ({secrets}{files})")))
     }
 }
 
@@ -405,9 +429,10 @@ mod tests {
         for (name, format) in Format::ALL {
             for _ in 0..2 {
                 let message = export(&core, &ui, &screen, format, dir.path()).unwrap();
-                let path = message.strip_prefix("written ").unwrap();
-                assert!(path.ends_with(name), "{message}");
-                let text = std::fs::read_to_string(path).unwrap();
+                let told = message.strip_prefix("written ").unwrap();
+                let (file, folder) = told.split_once(" in ").unwrap();
+                assert!(file.ends_with(name), "{message}");
+                let text = std::fs::read_to_string(Path::new(folder).join(file)).unwrap();
                 let lines = text.lines().count();
                 match format {
                     Format::Json => {
@@ -436,6 +461,20 @@ mod tests {
         );
         let nowhere = export(&core, &ui, &screen, Format::Csv, Path::new("/proc/nowhere"));
         assert!(nowhere.unwrap_err().contains("/proc/nowhere"));
+    }
+
+    #[test]
+    fn a_file_is_named_by_the_page() {
+        let core = demo::core();
+        let mut ui = looking(&core, Pane::Incidents);
+        assert_eq!(content_name(&ui), "incidents");
+        ui.at.detail = Some(RowKey::Since(core.state.now));
+        assert_eq!(content_name(&ui), "since");
+        ui.at.detail = core
+            .ranked_incidents()
+            .first()
+            .map(|i| RowKey::Incident(i.id));
+        assert!(content_name(&ui).starts_with("I-0"));
     }
 
     #[test]

@@ -34,10 +34,14 @@ pub(in crate::tui) fn draw(
     let height = usize::from(area.height);
     // The command is most important: the list gets the remaining lines, at least three.
     let for_list = height.saturating_sub(details.len()).max(4).min(height);
-    let rows = for_list
-        .saturating_sub(1)
-        .min(dialog.suggestions.len())
-        .max(1);
+    let (room, all) = (for_list.saturating_sub(1), dialog.suggestions.len());
+    // The last row of a longer list counts the others.
+    let rows = if all > room {
+        room.saturating_sub(1)
+    } else {
+        all
+    }
+    .max(1);
     let first = (dialog.at + 1).saturating_sub(rows);
     let title = format!("Responses to {}", chosen.named);
     let mut lines: Vec<MenuLine> = vec![(title, theme.selected())];
@@ -49,10 +53,17 @@ pub(in crate::tui) fn draw(
             false => (format!(" {title}"), theme.text()),
         }
     }));
+    if all > rows {
+        lines.push((format!(" … {} more", all - rows), theme.dim()));
+    }
     lines.extend(details);
+    let cut = lines.len() > height;
+    lines.truncate(height);
+    if let Some((words, _)) = lines.last_mut().filter(|_| cut) {
+        words.push_str(" …");
+    }
     let text: Text<'_> = lines
         .into_iter()
-        .take(height)
         .map(|(words, style)| {
             let words = escape(words.as_bytes()).to_string();
             Line::styled(fit(&words, width), style)

@@ -1,10 +1,14 @@
 //! The menu on the demo's recording.
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
 
 use super::*;
 use crate::event::ResponseAction;
 use crate::recording::demo::core;
+use crate::tui::Ui;
+use crate::tui::theme::Theme;
 
 fn press(
     dialog: ResponseDialog,
@@ -29,6 +33,31 @@ fn when_not_allowed_the_menu_only_copies() {
         };
         assert!(line.starts_with("docker pause "), "{line}");
     }
+}
+
+#[test]
+fn a_low_menu_shows_that_there_is_more() {
+    let core = core();
+    let dialog = menu(&core, false);
+    let drawn = |height: u16| -> Vec<String> {
+        let area = Rect::new(0, 0, 80, height);
+        let mut buffer = Buffer::empty(area);
+        draw(
+            &Ui::default().query(),
+            &dialog,
+            area,
+            &Theme::mono(),
+            &mut buffer,
+        );
+        let line = |y| (0..80).map(|x| buffer[(x, y)].symbol()).collect::<String>();
+        (0..height).map(|y| line(y).trim_end().to_owned()).collect()
+    };
+    let all = drawn(60);
+    assert!(!all.iter().any(|line| line.ends_with(" more")), "{all:?}");
+    let low = drawn(6);
+    let more = format!(" … {} more", dialog.suggestions.len() - 2);
+    assert!(low.contains(&more), "{low:?}");
+    assert!(low[5].ends_with('…'), "{low:?}");
 }
 
 #[test]

@@ -121,23 +121,32 @@ fn folded_row(core: &Core, severity: Option<Severity>, group: &PeerGroup<'_>) ->
     }
     row.faded = group.open + group.failed == 0;
     row.text(group.states());
-    let amounts = (group.count, group.sent, group.received);
-    write_rest(core, &mut row, key, latest, amounts);
+    let uncounted = group.open > 0 && group.sent == 0 && group.received == 0;
+    let sent = (!uncounted).then_some((group.sent, group.received));
+    write_rest(core, &mut row, key, latest, (group.count, sent));
     Some(row)
 }
 
-/// The columns common to a single connection and a group: counts of connections and bytes; the
-/// program, the times, the container.
+/// The columns common to a single connection and a group: counts of connections and bytes, where
+/// these are known; the program, the times, the container.
 fn write_rest(
     core: &Core,
     row: &mut Row,
     key: &ConnectionKey,
     latest: &Connection,
-    (count, sent, received): (u64, u64, u64),
+    (count, amounts): (u64, Option<(u64, u64)>),
 ) {
     row.count(count);
-    row.number(sent, bytes(sent));
-    row.number(received, bytes(received));
+    match amounts {
+        Some((sent, received)) => {
+            row.number(sent, bytes(sent));
+            row.number(received, bytes(received));
+        }
+        None => {
+            row.text("-");
+            row.text("-");
+        }
+    }
     row.text(latest.comm.escaped().to_string());
     row.age(core, latest.last);
     row.age(core, latest.first);
@@ -170,8 +179,9 @@ fn write(core: &Core, _: &Query<'_>, row: &mut Row) {
         Phase::Closed => "closed".to_owned(),
         Phase::Failed(errno) => errno_name(errno),
     });
-    let amounts = (connection.count, connection.tx_bytes, connection.rx_bytes);
-    write_rest(core, row, &key, connection, amounts);
+    let amounts = (connection.tx_bytes, connection.rx_bytes);
+    let amounts = (!connection.is_uncounted()).then_some(amounts);
+    write_rest(core, row, &key, connection, (connection.count, amounts));
 }
 
 #[cfg(test)]
@@ -180,6 +190,28 @@ mod tests {
     use crate::event::{Bytes, Endpoint, Protocol, Timestamp};
     use crate::tui::Ui;
     use crate::tui::tests::demo;
+
+    #[test]
+    fn the_bytes_of_an_open_connection_are_not_known() {
+        let mut core = demo();
+        let (key, before) = core.state.connections.iter().next().unwrap();
+        let (key, before) = (key.clone(), (**before).clone());
+        let mut amounts = |phase: Phase, sent: u64| {
+            let row = Connection {
+                phase,
+                tx_bytes: sent,
+                rx_bytes: 0,
+                ..before.clone()
+            };
+            core.state.connections.insert(key.clone(), Arc::new(row));
+            let mut row = Row::new(RowKey::Connection(key.clone()), before.last);
+            write(&core, &Ui::default().query(), &mut row);
+            (row.cells[6].clone(), row.numbers[6])
+        };
+        assert_eq!(amounts(Phase::Open, 0), ("-".to_owned(), None));
+        assert_eq!(amounts(Phase::Open, 7), ("7".to_owned(), Some(7)));
+        assert_eq!(amounts(Phase::Closed, 0), ("0".to_owned(), Some(0)));
+    }
 
     #[test]
     fn many_peers_of_a_program_are_one_row_and_listed_on_request() {

@@ -56,10 +56,11 @@ pub fn draw(
     let below = timeline.map_or(0, |_| Timeline::lines(area.height));
     let guided = ui.guide && !help && !ui.display.zoom;
     let guide = if guided {
-        guide::height(area.height)
+        guide::height(&ui.keys, area)
     } else {
         0
     };
+    drawn.guided = guide > 0;
     let body = Rect::new(
         area.x,
         area.y + top,

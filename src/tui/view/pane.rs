@@ -1,5 +1,6 @@
 //! A screen: its table with the preview of the selected row below, or hints when it is empty.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use ratatui::buffer::Buffer;
@@ -405,15 +406,33 @@ fn empty(core: &Core, ui: &Ui, area: Rect, theme: &Theme, out: &mut Buffer) {
     } else {
         rows::screen(ui.at.pane).empty
     };
-    let lines = lines
-        .iter()
-        .map(|line| Span::styled(fit(line, usize::from(area.width)), theme.text()));
+    let lines = wrapped(lines, area.width).into_iter();
+    let lines = lines.map(|line| Span::styled(line, theme.text()));
     Paragraph::new(Text::from_iter(lines)).render(area, out);
+}
+
+fn wrapped(lines: &[&str], width: u16) -> Vec<String> {
+    let width = usize::from(width).max(1);
+    let lines = lines.iter().flat_map(|line| textwrap::wrap(line, width));
+    lines.map(Cow::into_owned).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_text_of_an_empty_screen_is_wrapped() {
+        let text = ["No images so far.", "", "Images of containers are listed"];
+        let lines = wrapped(&text, 20);
+        let expected = [
+            "No images so far.",
+            "",
+            "Images of containers",
+            "are listed",
+        ];
+        assert_eq!(lines, expected);
+    }
 
     #[test]
     fn the_selection_marks_whole_words() {

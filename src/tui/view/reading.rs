@@ -1,5 +1,7 @@
 //! A page: the details of a row.
 
+use std::borrow::Cow;
+
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::text::{Line, Span, Text};
@@ -166,7 +168,7 @@ fn lines(facts: &[DetailLine], width: usize, theme: &Theme) -> Vec<Line<'static>
         }
         let room = width.saturating_sub(names + 1).max(8);
         let mut name = fact.name.as_str();
-        for part in textwrap::wrap(text, room) {
+        for part in wrapped(fact.keys, text, room) {
             lines.push(if part.is_empty() {
                 Span::styled(fit(name, width), theme.text()).into()
             } else {
@@ -182,6 +184,24 @@ fn lines(facts: &[DetailLine], width: usize, theme: &Theme) -> Vec<Line<'static>
     }
     lines
 }
+
+/// A text in lines. In a line of keys each key stays with the first of its words.
+fn wrapped(keys: bool, text: &str, room: usize) -> Vec<String> {
+    let mut text = Cow::Borrowed(text);
+    if keys {
+        let parts = text
+            .split(BETWEEN_KEYS)
+            .map(|part| part.replacen(' ', KEPT, 1));
+        text = Cow::Owned(parts.collect::<Vec<_>>().join(BETWEEN_KEYS));
+    }
+    let lines = textwrap::wrap(&text, room).into_iter();
+    lines.map(|line| line.replace(KEPT, " ")).collect()
+}
+
+/// Between two keys with their words.
+const BETWEEN_KEYS: &str = "   ";
+/// A space at which no line ends.
+const KEPT: &str = "\u{a0}";
 
 /// The lines that stay above the page: at most two, or one on a low screen.
 fn pinned(title: &str, area: Rect) -> Vec<String> {
@@ -199,4 +219,19 @@ fn pinned(title: &str, area: Rect) -> Vec<String> {
 fn longest(facts: &[DetailLine]) -> usize {
     let part = facts.iter().take_while(|line| line.text.is_some());
     part.map(|line| line.name.width()).max().unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_stays_with_its_word() {
+        let text = "A respond: commands   w next";
+        assert_eq!(wrapped(true, text, 23), ["A respond: commands", "w next"]);
+        assert_eq!(
+            wrapped(false, text, 23),
+            ["A respond: commands   w", "next"]
+        );
+    }
 }

@@ -21,6 +21,8 @@ use crate::tui::ui::Ui;
 enum Size {
     Long,
     Short,
+    /// Short, without counts.
+    Names,
     Digits,
 }
 
@@ -43,7 +45,7 @@ pub(super) fn draw(
         None => &Pane::ALL,
         Some(_) => &Pane::INSIDE,
     };
-    for size in [Size::Long, Size::Short, Size::Digits] {
+    for size in [Size::Long, Size::Short, Size::Names, Size::Digits] {
         let outer = outer(core, ui, size);
         let titles = titles(core, ui, panes, size, theme);
         let before = outer.as_ref().map_or(0, |outer| outer.width() + 1);
@@ -124,7 +126,7 @@ fn outer(core: &Core, ui: &Ui, size: Size) -> Option<String> {
     Some(match size {
         Size::Long => format!("Containers › {name} ›"),
         Size::Short => format!("{} ›", fit_middle(&name, 24)),
-        Size::Digits => format!("{} ›", fit_middle(&name, 16)),
+        Size::Names | Size::Digits => format!("{} ›", fit_middle(&name, 16)),
     })
 }
 
@@ -142,7 +144,7 @@ fn titles(core: &Core, ui: &Ui, panes: &[Pane], size: Size, theme: &Theme) -> Ve
             (Some(_), Size::Digits) if !here => "·".to_owned(),
             (Some(_), _) => String::new(),
         };
-        let count = if size == Size::Digits && !here {
+        let count = if matches!(size, Size::Names | Size::Digits) && !here {
             None
         } else {
             amount(core, ui, *pane, size)
@@ -189,7 +191,7 @@ fn amount(core: &Core, ui: &Ui, pane: Pane, size: Size) -> Option<String> {
     let silenced = silenced.filter(|f| f.silenced.is_some() && wanted(&f.container));
     Some(match silenced.count() {
         0 => count(number as u64),
-        _ if size == Size::Digits => count(number as u64),
+        _ if matches!(size, Size::Names | Size::Digits) => count(number as u64),
         more => format!("{} ({} silenced)", count(number as u64), count(more as u64)),
     })
 }
