@@ -33,6 +33,7 @@ mod life;
 mod listen;
 mod loaded_code;
 mod max_age;
+mod memory_file;
 mod net;
 mod new_name;
 mod own_secrets;
@@ -44,6 +45,7 @@ mod priv_calls;
 mod program_changed;
 mod programs_run;
 mod raw_socket;
+mod replaced_files;
 mod reverse_alert;
 mod reverse_shell;
 mod rights_gained;
@@ -58,6 +60,8 @@ mod startup_drift;
 mod timestomp;
 mod traces;
 mod trust_store;
+mod typed_scripts;
+mod typed_texts;
 mod watched;
 mod young_sockets;
 
@@ -105,6 +109,7 @@ pub(crate) const ALL: &[&Rule] = &[
     &package_database::RULE,
     &credentials::RULE,
     &traces::RULE,
+    &replaced_files::RULE,
     &file_modes::SETUID,
     &file_capability::RULE,
     &immutable::RULE,
@@ -137,7 +142,7 @@ pub(crate) const ALL: &[&Rule] = &[
     &rights_gained::CAPABILITY,
     &kernel_files::SETTING,
     &kernel_files::DEVICE,
-    &kernel_files::MEMORY,
+    &memory_file::RULE,
     &kernel_files::OWN_EXE,
     &max_age::RULE,
     &life::RESTARTS,
