@@ -38,12 +38,17 @@ pub(super) const RULE: Rule = Rule {
 
 /// A recent connection from the container's network to another host.
 fn fresh(ctx: &RuleContext<'_>, pid: u32) -> Option<Outbound> {
+    // Logins to the container's own server do not count.
+    let own = |out: &Outbound| out.to.ip().is_loopback() && listens(ctx, out.to.port());
+    recent(ctx, pid).filter(|out| !own(out))
+}
+
+/// A recent connection, also to a server of the container itself.
+fn recent(ctx: &RuleContext<'_>, pid: u32) -> Option<Outbound> {
     let out = ctx.memory.outbound.get(&pid)?;
     let recent = ctx.now().since(out.ts).as_secs() <= FRESH;
     // Every program looks up names and sends logs.
     let aside = out.to.ip().is_unspecified() || matches!(out.to.port(), 53 | 514);
-    // Logins to the container's own server do not count, either.
-    let aside = aside || (out.to.ip().is_loopback() && listens(ctx, out.to.port()));
     (recent && !aside).then_some(*out)
 }
 
@@ -63,12 +68,16 @@ fn reverse(ctx: &RuleContext<'_>, memory: &mut BareShells, exec: &Exec) -> Alert
         return remember_bare(ctx, memory, exec);
     }
     // The same process connected, then became a shell: with any arguments.
-    let own = fresh(ctx, pid).filter(|out| !closed(ctx, out));
+    // One that waits for commands gets them from there, also from a port of the container: the end of
+    // a tunnel may listen on it.
+    let waits = bare(ctx.names(), exec);
+    let own = fresh(ctx, pid).or_else(|| recent(ctx, pid).filter(|_| waits));
+    let own = own.filter(|out| !closed(ctx, out));
     // Its parent connected, and the shell waits for commands.
     let parents = || {
         let parent = ctx.ancestors().nth(1)?;
         // A connected shell passes on the data that it read; so does the process next to a relay.
-        if !bare(ctx.names(), exec) {
+        if !waits {
             let relays =
                 ctx.names().is_shell(program_roles::of(parent)) || has_text(ctx.names(), parent);
             let out = relays.then(|| fresh(ctx, parent.pid)).flatten();
@@ -92,7 +101,10 @@ fn reverse(ctx: &RuleContext<'_>, memory: &mut BareShells, exec: &Exec) -> Alert
             .skip(1)
             .take(3)
             .take_while(|p| p.exe == parent.exe)
-            .find_map(|p| fresh(ctx, p.pid))
+            .find_map(|p| match has_text(ctx.names(), p) {
+                true => recent(ctx, p.pid).filter(|out| !closed(ctx, out)),
+                false => fresh(ctx, p.pid),
+            })
             .or_else(|| through_shells(ctx, exec))
     };
     let Some(out) = own.or_else(parents) else {
@@ -336,6 +348,35 @@ mod tests {
         let nc = w.exec(sh, "/bin/busybox", &["nc", "10.9.8.7", "4444"]);
         w.connect(nc, "10.9.8.7:4444");
         assert_eq!(w.finding("net.reverse-shell").severity, Severity::Critical);
+    }
+
+    #[test]
+    fn the_peer_may_be_the_end_of_a_tunnel_in_the_container() {
+        let world = || {
+            let mut w = World::steady();
+            let init = w.init();
+            w.listen(init, "127.0.0.1:4444");
+            (w, init)
+        };
+        let (mut w, init) = world();
+        let p = w.fork(init);
+        w.connect(p, "127.0.0.1:4444");
+        w.exec_as(p, init, "/bin/bash", &["bash", "-i"], |_| {});
+        assert_eq!(w.finding("net.reverse-shell").severity, Severity::Critical);
+        let (mut w, init) = world();
+        let p = w.exec(init, "/usr/bin/python3", &["python3", "-c", "x"]);
+        w.connect(p, "127.0.0.1:4444");
+        w.exec(p, "/bin/sh", &["/bin/sh", "-i"]);
+        assert_eq!(w.finding("net.reverse-shell").severity, Severity::Critical);
+        // A start script that waits for its database, and an application that uses it.
+        let (mut w, init) = world();
+        let p = w.fork(init);
+        w.connect(p, "127.0.0.1:4444");
+        w.exec_as(p, init, "/bin/sh", &["sh", "/srv/start"], |_| {});
+        let p = w.exec(init, "/usr/bin/python3", &["python3", "/srv/app.py"]);
+        w.connect(p, "127.0.0.1:4444");
+        w.exec(p, "/bin/sh", &["/bin/sh"]);
+        assert!(w.all("net.reverse-shell").is_empty());
     }
 
     #[test]
