@@ -44,6 +44,7 @@ mod priv_calls;
 mod program_changed;
 mod programs_run;
 mod raw_socket;
+mod replaced_files;
 mod reverse_alert;
 mod reverse_shell;
 mod rights_gained;
@@ -105,6 +106,7 @@ pub(crate) const ALL: &[&Rule] = &[
     &package_database::RULE,
     &credentials::RULE,
     &traces::RULE,
+    &replaced_files::RULE,
     &file_modes::SETUID,
     &file_capability::RULE,
     &immutable::RULE,
