@@ -1,6 +1,5 @@
-//! Files that give access to the kernel, its devices and other processes.
+//! Files that give access to the kernel, its devices and the runtime.
 
-use super::declared::{KnownPrivileges, debugs_own};
 use crate::catalog;
 use crate::detect::alert::{Alert, Alerts};
 use bstr::ByteSlice as _;
@@ -46,24 +45,6 @@ pub(super) const DEVICE: Rule = Rule {
     handlers: &[Handler::File(|ctx, _, file| device(ctx, file))],
 };
 
-/// Other processes' memory as a file.
-pub(super) const MEMORY: Rule = Rule {
-    info: RuleInfo {
-        id: "priv.memory-file",
-        title: "Opened another process's memory",
-        label: "memory file",
-        severity: Severity::High,
-        attack: &["T1055.009", "T1003.007"],
-        needs: &[Requirement::File],
-        explain: "A process opened /proc/PID/mem of another process for writing or reading. \
-                  Debuggers do it; so do credential thieves and injectors.",
-        check: "Which process's memory? What ran afterwards?",
-    },
-    handlers: &[Handler::File(|ctx, known, file| {
-        memory(ctx, known.of(), file)
-    })],
-};
-
 /// The runtime's own binary.
 pub(super) const OWN_EXE: Rule = Rule {
     info: RuleInfo {
@@ -80,13 +61,13 @@ pub(super) const OWN_EXE: Rule = Rule {
     handlers: &[Handler::File(|ctx, _, file| own_exe(ctx, file))],
 };
 
-fn writes(op: FileOp) -> bool {
+pub(super) fn writes(op: FileOp) -> bool {
     matches!(op, FileOp::Write | FileOp::Create | FileOp::Truncate)
 }
 
 /// Whether the file is on this kind of file system; where the call was refused before that was
 /// known, whether its path is below the usual mount point.
-fn on(file: &File, fs: Filesystem, usual: &[u8]) -> bool {
+pub(super) fn on(file: &File, fs: Filesystem, usual: &[u8]) -> bool {
     match file.file {
         Some(facts) if facts.fs != Filesystem::Unknown => facts.fs == fs,
         _ => file.path.starts_with(usual),
@@ -246,44 +227,12 @@ fn below_own_cgroup(ctx: &RuleContext<'_>, path: &[u8]) -> bool {
 }
 
 /// The PID of `/proc/PID/LEAF`, as written there.
-fn process_file<'a>(path: &'a [u8], leaf: &[u8]) -> Option<&'a [u8]> {
+pub(super) fn process_file<'a>(path: &'a [u8], leaf: &[u8]) -> Option<&'a [u8]> {
     let rest = path.strip_prefix(b"/proc/")?;
     let who = rest.strip_suffix(leaf)?.strip_suffix(b"/")?;
     // /proc/PID/task/TID/mem is the same file.
     let who = who.split(|b| *b == b'/').next()?;
     (who == b"self" || who.iter().all(u8::is_ascii_digit)).then_some(who)
-}
-
-fn memory(ctx: &RuleContext<'_>, known: &mut KnownPrivileges, file: &File) -> Alerts {
-    if !(writes(file.op) || file.op == FileOp::Read)
-        || (file.errno != 0 && !is_refusal(file.errno))
-        || !on(file, Filesystem::Proc, b"/proc/")
-        || process_file(&file.path, b"mem").is_none_or(|who| who == b"self")
-    {
-        return Alerts::none();
-    }
-    let target = process_file(&file.path, b"mem").unwrap_or_default();
-    if debugs_own(ctx, known, target) {
-        return Alerts::none();
-    }
-    let verb = if file.op == FileOp::Read {
-        "opened for reading"
-    } else {
-        "opened for writing"
-    };
-    let subject = ctx
-        .process
-        .map_or_else(|| file.comm.clone(), |p| p.exe.clone());
-    let line = format!("{verb} {}{}", file.path.escaped(), refused(file.errno));
-    let alert = ctx.alert(
-        graded(Severity::High, file.errno),
-        &subject,
-        |explanation| {
-            explanation.title = format!("{}: {}", ctx.rule.title, file.path.escaped());
-            explanation.why.push(by(ctx, &file.comm));
-        },
-    );
-    alert.reason(line).into()
 }
 
 /// Refused because the file is a program that runs.
@@ -427,7 +376,7 @@ mod tests {
         assert_eq!(w.finding("priv.device").severity, Severity::Medium);
         let mut w = World::steady();
         let init = w.init();
-        w.file_as(init, FileOp::Write, "/proc/1/mem", |f| {
+        w.file_as(init, FileOp::Write, "/proc/77/mem", |f| {
             f.file = at(Filesystem::Proc, 0o100_600)
         });
         w.only(&["priv.memory-file"]);
@@ -437,9 +386,6 @@ mod tests {
             f.mode = Some(0o010_600)
         });
         w.file_as(init, FileOp::Write, "/srv/mem", |f| f.file = Some(upper(4)));
-        w.file_as(init, FileOp::Write, "/proc/self/mem", |f| {
-            f.file = at(Filesystem::Proc, 0)
-        });
         w.file_as(init, FileOp::Write, "/dev/null", |f| {
             f.file = at(Filesystem::Tmpfs, 0o020_666)
         });

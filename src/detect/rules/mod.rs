@@ -33,6 +33,7 @@ mod life;
 mod listen;
 mod loaded_code;
 mod max_age;
+mod memory_file;
 mod net;
 mod new_name;
 mod own_secrets;
@@ -139,7 +140,7 @@ pub(crate) const ALL: &[&Rule] = &[
     &rights_gained::CAPABILITY,
     &kernel_files::SETTING,
     &kernel_files::DEVICE,
-    &kernel_files::MEMORY,
+    &memory_file::RULE,
     &kernel_files::OWN_EXE,
     &max_age::RULE,
     &life::RESTARTS,

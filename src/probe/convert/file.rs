@@ -59,6 +59,7 @@ pub fn decode(body: &[u8], nspid: u32) -> Result<Option<File>, ConvertError> {
     if matches!(op, FileOp::Write | FileOp::Truncate)
         && filesystem == Filesystem::Proc
         && own_proc_entry(&first, nspid)
+        && !secrets::is_process_memory(&first)
     {
         return Ok(None);
     }
@@ -439,6 +440,8 @@ mod tests {
         r.facts.magic = 0x9fa0;
         let own = bytes(r, [b"oom_score_adj\x007\0proc\0", b"", b"", b""]);
         assert_eq!(decode(&own, 7).unwrap(), None);
+        let memory = one(r, [b"mem\x007\0proc\0", b"", b"", b""]);
+        assert_eq!(memory.path, "/proc/7/mem");
         let core = one(r, [b"core_pattern\0kernel\0sys\0proc\0", b"", b"", b""]);
         assert_eq!(core.path, "/proc/sys/kernel/core_pattern");
     }
