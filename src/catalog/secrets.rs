@@ -62,6 +62,20 @@ pub(crate) const CREDENTIALS: &[SecretName] = &[
     named(b".azure", b"msal_token_cache.json"),
     named(b".azure", b"accessTokens.json"),
     named(b"kubernetes", b"admin.conf"),
+    // Sign-ins of package registries, storage and hosting clients.
+    named(ANY, b".npmrc"),
+    named(ANY, b".pypirc"),
+    named(b".cargo", b"credentials*"),
+    named(b".composer", b"auth.json"),
+    named(ANY, b".my.cnf"),
+    named(ANY, b".s3cfg"),
+    named(ANY, b".boto"),
+    named(ANY, b".passwd-s3fs"),
+    named(ANY, b".smbcredentials"),
+    named(b"rclone", b"rclone.conf"),
+    named(b"gh", b"hosts.yml"),
+    named(b"doctl", b"config.yaml"),
+    named(b".terraform.d", b"credentials.tfrc.json"),
     // Private keys of servers, where distributions and certificate tools store them.
     under(b"/etc/", b"ssh", b"ssh_host_*_key"),
     under(b"/etc/", b"private", ANY),
@@ -72,6 +86,159 @@ pub(crate) const CREDENTIALS: &[SecretName] = &[
     under(b"/var/run/secrets/", ANY, b"token"),
     under(b"/var/run/secrets/", b"secrets", ANY),
 ];
+
+/// The directory and name of a file in which clients keep their sign-in, and the clients.
+struct SignIn(&'static [u8], &'static [u8], &'static [&'static [u8]]);
+
+/// Files of sign-ins and their clients. [`ANY`] as name: every file of the directory.
+const CLIENTS: &[SignIn] = &[
+    SignIn(
+        b".aws",
+        ANY,
+        &[
+            b"aws",
+            b"aws_completer",
+            b"sam",
+            b"cdk",
+            b"terraform",
+            b"tofu",
+        ],
+    ),
+    SignIn(
+        b".kube",
+        ANY,
+        &[
+            b"kubectl",
+            b"helm",
+            b"k9s",
+            b"kustomize",
+            b"flux",
+            b"argocd",
+        ],
+    ),
+    SignIn(
+        b".docker",
+        ANY,
+        &[
+            b"docker",
+            b"podman",
+            b"skopeo",
+            b"buildah",
+            b"crane",
+            b"buildctl",
+        ],
+    ),
+    SignIn(
+        b"gcloud",
+        ANY,
+        &[
+            b"gcloud",
+            b"gsutil",
+            b"bq",
+            b"gcloud.py",
+            b"kubectl",
+            b"terraform",
+        ],
+    ),
+    SignIn(b".azure", ANY, &[b"az", b"kubectl", b"terraform"]),
+    SignIn(ANY, b".git-credentials", &[b"git", b"git-credential-store"]),
+    SignIn(
+        ANY,
+        b".netrc",
+        &[
+            b"curl",
+            b"wget",
+            b"git-remote-http",
+            b"git-remote-https",
+            b"ftp",
+            b"heroku",
+        ],
+    ),
+    SignIn(
+        ANY,
+        b".pgpass",
+        &[
+            b"psql",
+            b"pg_dump",
+            b"pg_dumpall",
+            b"pg_restore",
+            b"pg_isready",
+            b"pg_basebackup",
+            b"createdb",
+            b"dropdb",
+            b"vacuumdb",
+            b"reindexdb",
+            b"pgbench",
+        ],
+    ),
+    SignIn(
+        ANY,
+        b".vault-token",
+        &[b"vault", b"consul-template", b"terraform"],
+    ),
+    SignIn(
+        ANY,
+        b".npmrc",
+        &[
+            b"npm",
+            b"npm-cli.js",
+            b"npx",
+            b"npx-cli.js",
+            b"yarn",
+            b"yarn.js",
+            b"pnpm",
+            b"pnpm.cjs",
+            b"corepack",
+            b"bun",
+            b"next",
+        ],
+    ),
+    SignIn(ANY, b".pypirc", &[b"twine", b"poetry", b"flit"]),
+    SignIn(b".cargo", ANY, &[b"cargo"]),
+    SignIn(b".composer", ANY, &[b"composer", b"composer.phar"]),
+    SignIn(
+        ANY,
+        b".my.cnf",
+        &[
+            b"mysql",
+            b"mysqldump",
+            b"mysqladmin",
+            b"mysqlcheck",
+            b"mysqlimport",
+            b"mysqlshow",
+            b"mysqlbinlog",
+            b"mysqlpump",
+            b"mariadb",
+            b"mariadb-dump",
+            b"mariadb-admin",
+            b"mariadb-check",
+            b"mydumper",
+            b"mysqlsh",
+            b"my_print_defaults",
+            b"mysqld",
+            b"mariadbd",
+        ],
+    ),
+    SignIn(ANY, b".s3cfg", &[b"s3cmd"]),
+    SignIn(ANY, b".boto", &[b"gsutil", b"gsutil.py", b"aws"]),
+    SignIn(ANY, b".passwd-s3fs", &[b"s3fs"]),
+    SignIn(ANY, b".smbcredentials", &[b"mount.cifs", b"smbclient"]),
+    SignIn(b"rclone", ANY, &[b"rclone", b"restic"]),
+    SignIn(b"gh", ANY, &[b"gh"]),
+    SignIn(b"doctl", ANY, &[b"doctl"]),
+    SignIn(b".terraform.d", ANY, &[b"terraform", b"tofu"]),
+];
+
+/// Whether a program keeps its sign-in in the file at `path`.
+#[must_use]
+pub(crate) fn is_sign_in_of(path: &[u8], program: &[u8]) -> bool {
+    let (parent, leaf) = parent_and_leaf(path);
+    CLIENTS.iter().any(|SignIn(directory, file, clients)| {
+        (*directory == ANY || *directory == parent)
+            && (*file == ANY || *file == leaf)
+            && clients.contains(&program)
+    })
+}
 
 /// Memory of the host.
 pub(crate) const HOST_MEMORY: &[SecretName] = &[
@@ -195,6 +362,22 @@ mod tests {
             "/etc/passwd",
         ] {
             assert!(!is_secret(path.as_bytes()), "{path}");
+        }
+    }
+
+    #[test]
+    fn a_client_has_its_own_sign_in_and_no_other() {
+        assert!(is_sign_in_of(b"/root/.aws/credentials", b"aws"));
+        assert!(is_sign_in_of(b"/home/u/.pgpass", b"pg_dump"));
+        assert!(is_sign_in_of(b"/root/.cargo/credentials.toml", b"cargo"));
+        assert!(!is_sign_in_of(b"/root/.aws/credentials", b"psql"));
+        assert!(!is_sign_in_of(b"/root/.pgpass", b"cat"));
+        for path in [
+            "/root/.npmrc",
+            "/home/u/.config/gh/hosts.yml",
+            "/root/.cargo/credentials",
+        ] {
+            assert!(is_secret(path.as_bytes()), "{path}");
         }
     }
 
