@@ -413,9 +413,6 @@ pub(crate) const ENGINE_SOCKETS: &[&[u8]] = &[
     b"buildkitd.sock",
 ];
 
-/// Programs that connect a stream to the network.
-pub(crate) const RELAYS: &[&[u8]] = &[b"nc", b"ncat", b"netcat", b"socat", b"telnet"];
-
 /// Programs of images that gain privileges by their set-user-ID bit.
 pub(crate) const SETUID_TOOLS: &[&[u8]] = &[
     b"sudo",

@@ -89,6 +89,15 @@ impl ProgramAdditions {
     }
 }
 
+/// Passes a stream between its own input and output and the network. Some downloaders do it for
+/// addresses of another protocol.
+#[must_use]
+pub(crate) fn is_relay(name: &[u8], argv: &[Bytes]) -> bool {
+    let plain = |word: &Bytes| word.starts_with(b"telnet://");
+    catalog::programs::STREAM_TOOLS.contains(&name)
+        || catalog::programs::FETCHERS.contains(&name) && argv.iter().skip(1).any(plain)
+}
+
 /// The dynamic loader.
 #[must_use]
 pub(crate) fn is_loader(exe: &[u8]) -> bool {

@@ -155,7 +155,7 @@ fn parents_peer(ctx: &RuleContext<'_>, process: &Process) -> Option<SocketAddr> 
         return None;
     }
     let parent = ctx.ancestors().nth(1)?;
-    let relays = catalog::programs::STREAM_TOOLS.contains(&program_roles::of(parent))
+    let relays = program_roles::is_relay(program_roles::of(parent), &parent.argv)
         || attribution::inline(ctx.names(), parent);
     if !relays {
         return None;

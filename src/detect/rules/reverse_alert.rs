@@ -20,7 +20,8 @@ pub(super) fn reverse_alert(ctx: &RuleContext<'_>, out: &Outbound, command: &str
 /// The sibling fetches data instead of commands: the rule on pipes reports it.
 pub(super) fn is_fetch(ctx: &RuleContext<'_>, pid: u32) -> bool {
     ctx.state.processes.get(&pid).is_some_and(|p| {
-        catalog::programs::FETCHERS.contains(&program_roles::of(p))
-            || fetches(ctx.names(), program_roles::of(p), &p.argv)
+        let name = program_roles::of(p);
+        let fetcher = catalog::programs::FETCHERS.contains(&name);
+        fetcher && !program_roles::is_relay(name, &p.argv) || fetches(ctx.names(), name, &p.argv)
     })
 }

@@ -5,7 +5,6 @@ use bstr::ByteSlice as _;
 use super::bare_shells::{BareShell, BareShells, bare, shell};
 use super::found_shell;
 use super::reverse_alert::{is_fetch, reverse_alert};
-use crate::catalog;
 use crate::detect::alert::{Alert, Alerts};
 use crate::detect::memory::{BESIDE, Outbound};
 use crate::detect::rule_context::RuleContext;
@@ -180,10 +179,7 @@ fn relayed(ctx: &RuleContext<'_>, parent: &ProcessEntry) -> Option<Outbound> {
         // Both ends of a pipe: they began together.
         .filter(|p| p.started.since(parent.started) <= BESIDE)
         .filter(|p| parent.started.since(p.started) <= BESIDE)
-        .filter(|p| {
-            let name = program_roles::of(p);
-            catalog::programs::STREAM_TOOLS.contains(&name)
-        })
+        .filter(|p| program_roles::is_relay(program_roles::of(p), &p.argv))
         .find_map(|p| fresh(ctx, p.pid))
         .filter(|out| !out.to.ip().is_loopback())
 }
@@ -250,7 +246,7 @@ fn fed<'a>(ctx: &RuleContext<'a>, exec: &Exec) -> Option<(Outbound, &'a ProcessE
 /// A program that passes on its input: a relay, or a text given as an argument.
 fn relays(ctx: &RuleContext<'_>, process: &ProcessEntry) -> bool {
     process.owner.as_ref() == Some(ctx.owner)
-        && (catalog::programs::STREAM_TOOLS.contains(&program_roles::of(process))
+        && (program_roles::is_relay(program_roles::of(process), &process.argv)
             || has_text(ctx.names(), process))
 }
 
