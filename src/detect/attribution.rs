@@ -32,7 +32,7 @@ pub(crate) fn suspicious(ctx: &RuleContext<'_>) -> bool {
     }
     match line.next().map(hand) {
         Some((_, true)) => true,
-        Some((true, _)) => !by_start_script(ctx, |_| false) || inline(ctx.names(), own),
+        Some((true, _)) => !by_start_script(ctx, schedules) || inline(ctx.names(), own),
         _ => false,
     }
 }
@@ -54,6 +54,13 @@ pub(crate) fn by_start_script(ctx: &RuleContext<'_>, also: impl Fn(&ProcessEntry
         }
     }
     true
+}
+
+/// A program of the image that runs the container's scheduled jobs or supervises its services.
+#[must_use]
+pub(crate) fn schedules(process: &ProcessEntry) -> bool {
+    catalog::programs::SCHEDULERS.contains(&program_roles::of(process))
+        && process.file.origin() == crate::event::Origin::Image
 }
 
 /// Programs whose only work is to be process 1 for another.
@@ -119,12 +126,15 @@ mod tests {
         let typed = ("/usr/bin/python3", &["python3", "-c", "x"][..]);
         let server = ("/usr/sbin/nginx", &["nginx"][..]);
         let nc = ("/bin/nc", &["nc", "-l"][..]);
+        let cron = ("/usr/sbin/cron", &["cron", "-f"][..]);
         assert_eq!(listens(&[script, server]), Severity::Medium);
         assert_eq!(listens(&[script, script, module]), Severity::Medium);
+        assert_eq!(listens(&[cron, script, module]), Severity::Medium);
         for by_hand in [
             &[script, typed][..],
             &[script, nc],
             &[script, ("/bin/sh", &["sh"])],
+            &[cron, script, typed],
             // A shell that a server started is no start script.
             &[script, server, script, module],
         ] {

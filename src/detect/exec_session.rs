@@ -8,6 +8,9 @@ use crate::event::Timestamp;
 /// Maximum number of exec sessions, and of their rhythms, stored for one container.
 const MAX_SESSIONS: usize = 256;
 
+/// Maximum number of shells' commands remembered as findings of their own.
+const MAX_SEPARATE: usize = 16;
+
 /// The exec sessions of one container.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Sessions {
@@ -15,6 +18,8 @@ pub(crate) struct Sessions {
     by_root: BTreeMap<u32, Session>,
     /// Rhythm of commands run by exec, by command line.
     rhythms: BTreeMap<Vec<u8>, Rhythm>,
+    /// Subjects of the first commands of shells, which are findings of their own.
+    pub(crate) separate: Vec<Vec<u8>>,
 }
 
 impl Sessions {
@@ -39,6 +44,13 @@ impl Sessions {
         recent.into_iter().map(|(_, root)| root).collect()
     }
 
+    /// Remembers the subject of a finding about a shell's command, up to the bound.
+    pub(crate) fn note_separate(&mut self, subject: &[u8]) {
+        if self.separate.len() < MAX_SEPARATE {
+            self.separate.push(subject.to_vec());
+        }
+    }
+
     /// The command ran once more; true once its rhythm is regular.
     pub(crate) fn beat(&mut self, command: &str, now: Timestamp) -> bool {
         let rhythm = self.rhythms.entry(command.as_bytes().to_vec()).or_default();
@@ -52,7 +64,7 @@ impl Sessions {
 
 impl RuleMemory for Sessions {
     fn heap_bytes(&self) -> usize {
-        self.by_root.len() * 64 + self.rhythms.len() * 192
+        self.by_root.len() * 64 + self.rhythms.len() * 192 + self.separate.len() * 256
     }
 }
 

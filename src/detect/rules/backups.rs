@@ -43,9 +43,5 @@ pub(super) fn backs_up(ctx: &RuleContext<'_>, process: &ProcessEntry, path: &[u8
             .is_some_and(|rest| rest.starts_with(b"/"));
         inside && word.iter().filter(|b| **b == b'/').count() <= 1
     });
-    let scheduled = |p: &ProcessEntry| {
-        catalog::programs::SCHEDULERS.contains(&program_roles::of(p))
-            && p.file.origin() == Origin::Image
-    };
-    whole && to_file && !away && attribution::by_start_script(ctx, scheduled)
+    whole && to_file && !away && attribution::by_start_script(ctx, attribution::schedules)
 }

@@ -6,6 +6,7 @@ use super::backups::backs_up;
 use super::own_secrets::{self, SecretOf};
 use super::secret_programs;
 use super::secret_reads::{MAX_READS, SecretReads, secret_group};
+use super::typed_scripts;
 use crate::catalog;
 use crate::catalog::secrets;
 use crate::detect::alert::Alerts;
@@ -103,7 +104,10 @@ fn credentials(ctx: &RuleContext<'_>, memories: &mut RuleMemories<'_>, file: &Fi
             secret_group(path).escape_ascii()
         )
     };
-    let hand = by_hand(ctx);
+    // A command from outside may start a script of the image, such as a backup.
+    let own = |p| typed_scripts::runs_own_script(ctx, p);
+    let started = ctx.session() == Some(ctx.event.pid) && ctx.process.is_some_and(own);
+    let hand = by_hand(ctx) && !started;
     // A file without hashes reveals no password; the reader is still reported.
     let empty = file.hashes == Some(false);
     if empty && !hand {

@@ -1,13 +1,14 @@
 //! Scripts that are not in the image, and the finding about one that an interpreter runs.
 
-use bstr::ByteSlice as _;
-
+use super::script_paths::in_memory;
+pub(super) use super::script_paths::is_drift;
+use super::typed_scripts;
 use crate::catalog;
 use crate::detect::alert::{Alert, Alerts};
 use crate::detect::file_origin::{OrdinaryOrigin, history, made};
 use crate::detect::rule_context::RuleContext;
 use crate::detect::{Requirement, RuleInfo, Severity, attribution, build_artifacts, program_roles};
-use crate::event::{Bytes, CompareClass, FileOp};
+use crate::event::Bytes;
 use crate::state::ProcessEntry;
 
 /// Data of the rule on these scripts.
@@ -21,42 +22,12 @@ pub(super) const INFO: RuleInfo = RuleInfo {
     explain: "A shell or another interpreter of the image ran a script, by its `#!` line or \
               as an argument, that was written since the container started or is on a tmpfs. \
               Modules, files named by options (`-m`, `-r`, `awk -f`) and files that inline code \
-              of a shell or interpreter reads in order to run them count, too.",
+              of a shell or interpreter reads in order to run them count, too. Low when a \
+              command from outside wrote the script without fetching it, and another one runs it, \
+              as deployment tools do, or the service runs its own script again, as after a \
+              correction.",
     check: "Read the script. Which process wrote it?",
 };
-
-/// The file is on a tmpfs.
-fn in_memory(ctx: &RuleContext<'_>, path: &[u8]) -> bool {
-    path.starts_with(b"/dev/shm/")
-        || ctx.container.is_some_and(|c| {
-            c.info.mounts.iter().any(|m| {
-                let at = m.destination.as_bytes();
-                m.kind == "tmpfs"
-                    && path
-                        .strip_prefix(at)
-                        .is_some_and(|rest| rest.starts_with(b"/"))
-            })
-        })
-}
-
-/// Whether the file was written since the container started, or is on a tmpfs; false for a module
-/// that does not exist.
-pub(super) fn is_drift(ctx: &RuleContext<'_>, path: &[u8]) -> bool {
-    let content = [
-        FileOp::Create,
-        FileOp::Write,
-        FileOp::Truncate,
-        FileOp::Rename,
-        FileOp::Link,
-    ];
-    let written = ctx.activity(path).is_some_and(|a| {
-        let landed = a.refused < a.ops.values().sum::<u64>();
-        landed
-            && content.iter().any(|op| a.ops.contains_key(op))
-            && !matches!(a.class, Some(CompareClass::CopiedUp))
-    });
-    written || in_memory(ctx, path)
-}
 
 /// Whether the container's init or start script runs a file that was on a tmpfs before watching
 /// began, as supervisors do with service scripts that they unpack there.
@@ -111,12 +82,15 @@ pub(super) fn judge_as(
             .evidence(ctx.event.ts, ctx.event.seq)
             .into();
     }
-    let alert = ctx.alert_as(&INFO, Severity::Medium, subject, |explanation| {
+    let ordinary = typed_scripts::ordinary(ctx, path);
+    let severity = ordinary.map_or(Severity::Medium, |_| Severity::Low);
+    let alert = ctx.alert_as(&INFO, severity, subject, |explanation| {
         explanation.title = format!("Ran a script that is not in the image: {shown}");
         explanation.why.push(format!("ran: {command}"));
         if in_memory(ctx, path) {
             explanation.why.push("the script is on a tmpfs".to_owned());
         }
+        explanation.why.extend(ordinary.map(str::to_owned));
         history(ctx, path, &mut explanation.why);
     });
     let mut alert = alert.history_of(&Bytes::new(path));

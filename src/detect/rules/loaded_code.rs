@@ -202,6 +202,7 @@ pub(super) fn examine(ctx: &RuleContext<'_>, file: &File) -> Alerts {
         let server = serves_scripts(name);
         (ctx.names().is_interpreter(name) || server && paths::is_upload(path))
             && !given.into_iter().any(|a| program_roles::leaf(a) == leaf)
+            && !filters(&process.argv)
             && !generated(ctx, process, path)
     };
     if !runs {
@@ -269,11 +270,41 @@ fn generated(ctx: &RuleContext<'_>, process: &ProcessEntry, path: &[u8]) -> bool
     (own || alike) && !attribution::inline(ctx.names(), process) && !attribution::suspicious(ctx)
 }
 
+/// The typed program is applied to each line of the files that it is given: `perl -pi -e`, `ruby -ne`.
+/// Not all of its arguments are known.
+fn filters(argv: &[Bytes]) -> bool {
+    let mut options = argv.iter().skip(1).take_while(|a| a.starts_with(b"-"));
+    let each = |a: &Bytes| !a.starts_with(b"--") && a.iter().any(|l| matches!(l, b'n' | b'p'));
+    program_roles::takes_text(argv) && options.any(each)
+}
+
 #[cfg(test)]
 mod tests {
     use crate::detect::Severity;
     use crate::detect::testkit::World;
     use crate::event::{FileFacts, FileOp, Via};
+
+    #[test]
+    fn a_filter_reads_its_many_files_as_data() {
+        let loads = |argv: &[&str]| {
+            let mut w = World::steady();
+            let init = w.init();
+            w.create(init, "/srv/src/m99.pl");
+            let p = w.exec(init, "/usr/bin/perl", argv);
+            w.file(p, FileOp::Load, "/srv/src/m99.pl");
+            !w.all("drift.script").is_empty()
+        };
+        assert!(!loads(&[
+            "perl",
+            "-pi.bak",
+            "-e",
+            "s/a/b/",
+            "/srv/src/m1.pl"
+        ]));
+        assert!(!loads(&["perl", "-ne", "print if /a/", "/srv/src/m1.pl"]));
+        assert!(loads(&["perl", "-e", "do $ENV{X}"]));
+        assert!(loads(&["perl", "/usr/bin/tool"]));
+    }
 
     fn runs(exe: &str, argv: &[&str]) -> bool {
         let mut w = World::steady();

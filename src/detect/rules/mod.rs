@@ -60,6 +60,7 @@ mod startup_drift;
 mod timestomp;
 mod traces;
 mod trust_store;
+mod typed_scripts;
 mod typed_texts;
 mod watched;
 mod young_sockets;

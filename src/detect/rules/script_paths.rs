@@ -1,11 +1,11 @@
-//! Which files an interpreter runs as scripts.
+//! Which files an interpreter runs as scripts, and which of them are not in the image.
 
 use bstr::ByteSlice as _;
 
 use crate::catalog::path::normal;
 use crate::detect::program_roles;
 use crate::detect::rule_context::RuleContext;
-use crate::event::{Bytes, Exec, ProgramAdditions};
+use crate::event::{Bytes, CompareClass, Exec, FileOp, ProgramAdditions};
 
 /// Files that an exec interprets: by `#!`, as an interpreter's first argument, or by an option.
 pub(super) fn scripts(names: &ProgramAdditions, exec: &Exec) -> Vec<Vec<u8>> {
@@ -71,4 +71,37 @@ pub(super) fn locate_from(ctx: &RuleContext<'_>, cwd: &[u8], path: &[u8]) -> Opt
     let path = led.unwrap_or(whole);
     // The file behind a descriptor is not known.
     (!path.starts_with(b"/dev/fd/") && !path.starts_with(b"/proc/")).then_some(path)
+}
+
+/// The file is on a tmpfs.
+pub(super) fn in_memory(ctx: &RuleContext<'_>, path: &[u8]) -> bool {
+    path.starts_with(b"/dev/shm/")
+        || ctx.container.is_some_and(|c| {
+            c.info.mounts.iter().any(|m| {
+                let at = m.destination.as_bytes();
+                m.kind == "tmpfs"
+                    && path
+                        .strip_prefix(at)
+                        .is_some_and(|rest| rest.starts_with(b"/"))
+            })
+        })
+}
+
+/// Whether the file was written since the container started, or is on a tmpfs; false for a module
+/// that does not exist.
+pub(super) fn is_drift(ctx: &RuleContext<'_>, path: &[u8]) -> bool {
+    let content = [
+        FileOp::Create,
+        FileOp::Write,
+        FileOp::Truncate,
+        FileOp::Rename,
+        FileOp::Link,
+    ];
+    let written = ctx.activity(path).is_some_and(|a| {
+        let landed = a.refused < a.ops.values().sum::<u64>();
+        landed
+            && content.iter().any(|op| a.ops.contains_key(op))
+            && !matches!(a.class, Some(CompareClass::CopiedUp))
+    });
+    written || in_memory(ctx, path)
 }

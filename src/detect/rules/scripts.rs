@@ -8,6 +8,7 @@ use super::drifted_script::{INFO, is_drift, judge_as};
 use super::found_script;
 use super::loaded_code;
 use super::script_paths::{locate, scripts};
+use super::typed_scripts;
 use crate::detect::alert::Alerts;
 use crate::detect::rule_context::RuleContext;
 use crate::detect::rule_memory::RuleMemory;
@@ -39,6 +40,8 @@ enum ScriptWriter {
     Process(u32, Timestamp),
     /// Exec sessions of commands that differ only in numbers, as those of deployment tools do.
     Sessions(Vec<Bytes>),
+    /// Exec sessions that put scripts there for others to run.
+    Deployment,
 }
 
 impl ScriptWriter {
@@ -67,6 +70,9 @@ impl ScriptWriters {
         let Some(activity) = ctx.activity(path) else {
             return Bytes::new(path);
         };
+        if typed_scripts::deployed(ctx, path) {
+            return self.first(ScriptWriter::Deployment, path);
+        }
         let parent = |pid| ctx.state.processes.get(&pid).map(|writer| writer.ppid);
         let mut writers: SmallVec<[u32; 4]> = SmallVec::new();
         writers.extend([activity.writer, activity.pid]);
@@ -76,7 +82,11 @@ impl ScriptWriters {
         let Some(writer) = runs.find(|p| writers.contains(&p.pid)) else {
             return Bytes::new(path);
         };
-        let writer = ScriptWriter::of(ctx, writer);
+        self.first(ScriptWriter::of(ctx, writer), path)
+    }
+
+    /// The first script of a writer, which is `path` where it is new.
+    fn first(&mut self, writer: ScriptWriter, path: &[u8]) -> Bytes {
         if let Some((_, subject)) = self.0.iter().find(|(known, _)| *known == writer) {
             return subject.clone();
         }

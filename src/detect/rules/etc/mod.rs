@@ -172,6 +172,7 @@ fn changed(ctx: &RuleContext<'_>, file: &File, wanted: PathClass) -> Alerts {
         let ordinary = match wanted {
             PathClass::LoaderCache => indexes_libraries(ctx),
             PathClass::Names => maker != Maker::Session && !by_intruder(ctx),
+            PathClass::ShellStartup => is_skeleton(ctx, change.path),
             _ => false,
         };
         if ordinary {
@@ -247,6 +248,16 @@ fn indexes_libraries(ctx: &RuleContext<'_>) -> bool {
         matches!(p.file.origin(), Origin::Image | Origin::CopiedUp)
             && matches!(name, b"ldconfig" | b"ldconfig.real")
     })
+}
+
+/// The image's `useradd` copies the start-up files of `/etc/skel` into a new home; the account itself
+/// is reported.
+fn is_skeleton(ctx: &RuleContext<'_>, path: &[u8]) -> bool {
+    path.starts_with(b"/home/")
+        && ctx.process.is_some_and(|p| {
+            let name = program_roles::leaf(&p.exe);
+            p.file.origin() == Origin::Image && matches!(name, b"useradd" | b"newusers")
+        })
 }
 
 /// A shell that is not the start script's, a downloader, or drifted code.

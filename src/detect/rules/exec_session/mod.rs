@@ -11,6 +11,13 @@ use crate::event::{Bytes, Connect, Exec, File, FileOp, Listen, Outcome, Privileg
 
 /// Subject of the finding that plain commands share.
 const COMMANDS: &[u8] = b"commands";
+/// Subject of the finding that the commands of shells share once there are more than
+/// [`SEPARATE`].
+const SHELL_COMMANDS: &[u8] = b"shell commands";
+/// Subject of the finding that probes share which were among them.
+const PROBES: &[u8] = b"probes";
+/// Commands of shells that are findings of their own in one container.
+const SEPARATE: usize = 3;
 /// Prefix of the subject of an exec session that bypassed the engine.
 const ENTERED: &[u8] = b"entered: ";
 
@@ -29,7 +36,8 @@ pub(super) const RULE: Rule = Rule {
                   process that did it. Its actions and those of its children are one finding. A \
                   shell with a terminal is medium. Plain commands are info, one finding per \
                   container. Commands run by a shell are low, one finding if they differ only in \
-                  words with digits. The container's health check, and commands that repeat in a \
+                  words with digits; from the fourth different command on, all further ones are \
+                  one finding, too. The container's health check, and commands that repeat in a \
                   steady rhythm, count as probes and are not flagged.",
         check: "Who ran the command? Should the change be part of the image instead?",
     },
@@ -109,6 +117,17 @@ fn begin(ctx: &RuleContext<'_>, sessions: &mut Sessions, root: u32, exec: &Exec)
     let entered = exec.entered.then(|| [ENTERED, subject].concat());
     let subject = entered.as_deref().unwrap_or(subject);
     let probe = !interactive && sessions.beat(&shape, now);
+    // Probes that have no finding of their own share one, too.
+    let lone = probe
+        && ctx
+            .findings
+            .find(RULE.info.id, Some(ctx.owner), subject)
+            .is_none();
+    let subject = if lone && !shared && !exec.entered {
+        PROBES
+    } else {
+        subject
+    };
     let severity = match (interactive, is_shell(ctx.names(), exec) && !probe) {
         (true, _) => Severity::Medium,
         (false, true) => Severity::Low,
@@ -129,6 +148,12 @@ fn begin(ctx: &RuleContext<'_>, sessions: &mut Sessions, root: u32, exec: &Exec)
             since.clock()
         )
     };
+    if severity == Severity::Low
+        && !exec.entered
+        && let Some(alert) = among_others(ctx, sessions, subject, &command)
+    {
+        return Some(alert.begins_session(root));
+    }
     let mut alert = ctx.alert(severity, subject, |explanation| {
         explanation.title = if interactive {
             format!("Terminal shell {}: {command}", verb(exec.entered, "opened"))
@@ -228,6 +253,61 @@ fn share(
         "{different} different commands {}; latest: {command}",
         verb(entered, "run")
     ))
+}
+
+/// A shell's command in a container that has findings about several others: they share one. `None`
+/// while it is a finding of its own.
+fn among_others(
+    ctx: &RuleContext<'_>,
+    sessions: &mut Sessions,
+    shape: &[u8],
+    command: &str,
+) -> Option<Alert> {
+    let find = |subject: &[u8]| {
+        let index = ctx.findings.find(RULE.info.id, Some(ctx.owner), subject)?;
+        let finding = ctx.findings.get(index)?;
+        finding.silenced.is_none().then_some((index, finding))
+    };
+    if ctx
+        .findings
+        .find(RULE.info.id, Some(ctx.owner), shape)
+        .is_some()
+    {
+        return None;
+    }
+    let (index, parts) = match find(SHELL_COMMANDS) {
+        Some((index, finding)) => (index, finding.parts.len()),
+        None => {
+            let mut separate = sessions.separate.iter().filter_map(|subject| find(subject));
+            let Some((index, finding)) =
+                separate.next().filter(|_| separate.count() + 1 >= SEPARATE)
+            else {
+                sessions.note_separate(shape);
+                return None;
+            };
+            // The first of them makes room for all.
+            let title = RULE.info.title.to_owned();
+            let shared = Alert::occurrence(index, Severity::Low)
+                .becomes(&RULE.info, Some(SHELL_COMMANDS), title)
+                .part(finding.subject.clone());
+            return Some(one_of(shared, 2, shape, command));
+        }
+    };
+    let known = ctx.findings.get(index)?;
+    let new = !known.parts.iter().any(|part| ***part == *shape);
+    let alert = Alert::occurrence(index, Severity::Low);
+    Some(one_of(alert, parts + usize::from(new), shape, command))
+}
+
+/// One of several different commands of shells, by which their finding is named.
+fn one_of(alert: Alert, different: usize, shape: &[u8], command: &str) -> Alert {
+    alert
+        .part(shape)
+        .reason(format!("{}: {command}", how(false)))
+        .title(format!(
+            "{different} different shell commands {}; latest: {command}",
+            verb(false, "run")
+        ))
 }
 
 /// Adds a line to the session's finding.

@@ -148,6 +148,44 @@ fn commands_of_one_shape_are_one_line_with_a_count() {
 }
 
 #[test]
+fn many_different_commands_of_shells_share_a_line() {
+    let mut w = World::steady();
+    for command in [
+        "ls /srv | wc",
+        "df -h | tail",
+        "env | sort",
+        "id; ps",
+        "w; w",
+        "ls /srv | wc",
+    ] {
+        let s = w.session(&["sh", "-c", command]);
+        w.create(s, &format!("/srv/{}", command.len()));
+        w.exit(s);
+        w.ticks(7);
+    }
+    let all = w.all("exec.session");
+    assert_eq!(all.len(), 3, "{all:#?}");
+    assert_eq!(
+        (all[0].severity, all[0].count, all[0].parts.len()),
+        (Severity::Low, 4, 3)
+    );
+    assert!(
+        all[0].title.starts_with("3 different shell commands"),
+        "{}",
+        all[0].title
+    );
+    let why = all[0].why.join("\n");
+    assert!(
+        why.contains("w; w") && why.contains("created /srv/6"),
+        "{why}"
+    );
+    // A terminal and a session that bypasses the engine stay findings of their own.
+    w.session_tty(&["sh"]);
+    w.entered(&["sh", "-c", "w; ps"], false);
+    assert_eq!(w.all("exec.session").len(), 5);
+}
+
+#[test]
 fn health_checks_are_silent_and_probes_fold() {
     let mut w = World::steady();
     let check = ["/bin/sh", "-c", "curl -f localhost"];

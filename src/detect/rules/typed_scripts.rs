@@ -1,0 +1,160 @@
+//! Scripts that commands from outside wrote into a container by hand, without fetching them.
+
+use bstr::ByteSlice as _;
+
+use super::script_paths::{is_drift, locate_from};
+use crate::catalog;
+use crate::detect::file_origin::{OrdinaryOrigin, made};
+use crate::detect::rule_context::RuleContext;
+use crate::detect::{attribution, program_roles};
+use crate::event::Origin;
+use crate::state::{Direction, Lineage, ProcessEntry};
+
+/// Why a script that a command from outside wrote is ordinary work of administrators, if it is.
+pub(super) fn ordinary(ctx: &RuleContext<'_>, path: &[u8]) -> Option<&'static str> {
+    if deployed(ctx, path) {
+        return Some("one command from outside wrote it, and another one ran it");
+    }
+    edited(ctx, path).then_some("the service's own script, changed by a command from outside")
+}
+
+/// One command from outside wrote the script, and another one runs it, as deployment tools do.
+pub(super) fn deployed(ctx: &RuleContext<'_>, path: &[u8]) -> bool {
+    let own = ctx.session();
+    let typed = ctx.process.is_some_and(|p| p.tty);
+    own.is_some() && !typed && writing_session(ctx, path).is_some_and(|root| Some(root) != own)
+}
+
+/// The service runs a script of its own again after a command from outside changed it: a reload
+/// during development, a correction.
+fn edited(ctx: &RuleContext<'_>, path: &[u8]) -> bool {
+    ctx.session().is_none()
+        && !attribution::suspicious(ctx)
+        && writing_session(ctx, path).is_some()
+        && ran_before(ctx, path)
+}
+
+/// The exec session whose shell, editor or tool of the image wrote the file without a connection of
+/// its own.
+fn writing_session(ctx: &RuleContext<'_>, path: &[u8]) -> Option<u32> {
+    let activity = ctx.activity(path)?;
+    let writer = ctx.state.processes.get(&activity.writer)?;
+    let Lineage::ExecSession(root) = writer.lineage else {
+        return None;
+    };
+    let name = program_roles::of(writer);
+    let tool = ctx.names().is_shell(name) || catalog::programs::FILE_TOOLS.contains(&name);
+    let mut connections = ctx.state.connections_of(ctx.owner, Direction::Outbound);
+    let fetched = connections.any(|(_, row)| row.pid == writer.pid);
+    let image = writer.file.origin() == Origin::Image && !writer.entered;
+    let able = tool || runs_own_script(ctx, writer);
+    (able && image && !fetched).then_some(root)
+}
+
+/// An interpreter of the image runs a script that is the image's or was made at start-up.
+pub(super) fn runs_own_script(ctx: &RuleContext<'_>, process: &ProcessEntry) -> bool {
+    let path = script_of(process).and_then(|script| locate_from(ctx, &process.cwd, script));
+    process.file.origin() == Origin::Image
+        && ctx.names().is_interpreter(program_roles::of(process))
+        && path.is_some_and(|path| {
+            !is_drift(ctx, &path) || made(ctx, &path) == Some(OrdinaryOrigin::StartUp)
+        })
+}
+
+fn script_of(process: &ProcessEntry) -> Option<&[u8]> {
+    match &process.script {
+        Some(script) => Some(script.as_bytes()),
+        None => program_roles::script_argument(&process.argv),
+    }
+}
+
+/// A process of the service had run the script before it was changed.
+fn ran_before(ctx: &RuleContext<'_>, path: &[u8]) -> bool {
+    let Some(activity) = ctx.activity(path) else {
+        return false;
+    };
+    let runs = |p: &ProcessEntry| {
+        script_of(p).is_some_and(|s| locate_from(ctx, &p.cwd, s).is_some_and(|s| s == path))
+    };
+    ctx.state.processes.values().any(|p| {
+        p.owner.as_ref() == Some(ctx.owner)
+            && p.lineage == Lineage::Init
+            && p.started < activity.last
+            && runs(p)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::detect::Severity;
+    use crate::detect::testkit::World;
+    use crate::event::FileOp;
+
+    fn script(w: &World) -> Severity {
+        w.finding("drift.script").severity
+    }
+
+    #[test]
+    fn a_deployment_tool_writes_with_one_command_and_runs_with_another() {
+        let run = |writer: &[&str]| {
+            let mut w = World::steady();
+            for n in 0..3 {
+                let path = format!("/root/.tool/{n}/m.py");
+                let wrote = w.session(writer);
+                w.create(wrote, &path);
+                w.exit(wrote);
+                let s = w.session(&["sh", "-c", &format!("python3 {path}")]);
+                w.exec(s, "/usr/bin/python3", &["python3", &path]);
+            }
+            let all = w.all("drift.script");
+            (all.len(), all[0].severity)
+        };
+        assert_eq!(run(&["dd", "of=x"]), (1, Severity::Low));
+        assert_eq!(run(&["sh", "-c", "cat >x"]), (1, Severity::Low));
+        // Fetched, by whatever tool.
+        assert_eq!(run(&["curl", "-o", "x"]), (3, Severity::Medium));
+        let mut w = World::steady();
+        let s = w.session(&["bash", "-c", "cat <&3 >x"]);
+        w.connect(s, "10.9.8.7:80");
+        w.create(s, "/srv/x.sh");
+        let other = w.session(&["sh", "/srv/x.sh"]);
+        w.exec_as(other, 1, "/bin/sh", &["sh", "/srv/x.sh"], |_| {});
+        assert_eq!(script(&w), Severity::Medium);
+        // Written and run in one go, or by a server's shell.
+        let mut w = World::steady();
+        let s = w.session(&["sh", "-c", "cat >x; python3 x"]);
+        w.create(s, "/srv/x");
+        w.exec(s, "/usr/bin/python3", &["python3", "/srv/x"]);
+        assert_eq!(script(&w), Severity::Medium);
+    }
+
+    #[test]
+    fn a_service_reloads_its_script_after_a_person_changed_it() {
+        let reload = |path: &str, by_session: bool, server: bool| {
+            let (mut w, web) = World::server();
+            let init = w.init();
+            w.exec(init, "/usr/bin/python3", &["python3", "/app/a.py"]);
+            w.ticks(60);
+            let by = if by_session { w.session(&["sh"]) } else { web };
+            let sed = w.exec(by, "/bin/sed", &["sed", "-i", "s/a/b/", path]);
+            w.rename(sed, "/app/sedXy", path);
+            let mut parent = init;
+            if server {
+                parent = w.exec(web, "/bin/sh", &["sh", "-c", "x"]);
+            }
+            w.exec(parent, "/usr/bin/python3", &["python3", path]);
+            script(&w)
+        };
+        assert_eq!(reload("/app/a.py", true, false), Severity::Low);
+        // A script that the service did not run before, one that the server itself changed, and one
+        // that its shell runs.
+        assert_eq!(reload("/app/b.py", true, false), Severity::Medium);
+        assert_eq!(reload("/app/a.py", false, false), Severity::Medium);
+        assert_eq!(reload("/app/a.py", true, true), Severity::Medium);
+        let mut w = World::steady();
+        let init = w.init();
+        w.file(init, FileOp::Write, "/app/a.py");
+        w.exec(init, "/usr/bin/python3", &["python3", "/app/a.py"]);
+        assert_eq!(script(&w), Severity::Medium);
+    }
+}
