@@ -27,13 +27,9 @@ const MOST_ACTORS: usize = 8;
 const CROWDED: usize = 16_384;
 /// Maximum number of files that findings are about.
 const MOST_SUSPECTED: usize = 1_024;
-/// Fields that name a file.
-const FILES: [ItemField; 4] = [
-    ItemField::Path,
-    ItemField::Exe,
-    ItemField::Script,
-    ItemField::By,
-];
+/// Fields that name a file that a finding may be about. A program of the image may be the subject of a
+/// finding, too: it is the service's, and others are never learned.
+const FILES: [ItemField; 2] = [ItemField::Path, ItemField::Script];
 /// Seconds at the end of a container whose new actions belong to the stop phase.
 const ENDING: Duration = Duration::from_secs(10);
 

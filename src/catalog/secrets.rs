@@ -87,10 +87,12 @@ pub(crate) const CREDENTIALS: &[SecretName] = &[
     under(b"/var/run/secrets/", b"secrets", ANY),
 ];
 
-/// Clients, by the directory and name of the file in which they keep their sign-in. [`ANY`] as name:
-/// every file of the directory.
-const CLIENTS: &[(&[u8], &[u8], &[&[u8]])] = &[
-    (
+/// The directory and name of a file in which clients keep their sign-in, and the clients.
+struct SignIn(&'static [u8], &'static [u8], &'static [&'static [u8]]);
+
+/// Files of sign-ins and their clients. [`ANY`] as name: every file of the directory.
+const CLIENTS: &[SignIn] = &[
+    SignIn(
         b".aws",
         ANY,
         &[
@@ -102,7 +104,7 @@ const CLIENTS: &[(&[u8], &[u8], &[&[u8]])] = &[
             b"tofu",
         ],
     ),
-    (
+    SignIn(
         b".kube",
         ANY,
         &[
@@ -114,7 +116,7 @@ const CLIENTS: &[(&[u8], &[u8], &[&[u8]])] = &[
             b"argocd",
         ],
     ),
-    (
+    SignIn(
         b".docker",
         ANY,
         &[
@@ -126,7 +128,7 @@ const CLIENTS: &[(&[u8], &[u8], &[&[u8]])] = &[
             b"buildctl",
         ],
     ),
-    (
+    SignIn(
         b"gcloud",
         ANY,
         &[
@@ -138,9 +140,9 @@ const CLIENTS: &[(&[u8], &[u8], &[&[u8]])] = &[
             b"terraform",
         ],
     ),
-    (b".azure", ANY, &[b"az", b"kubectl", b"terraform"]),
-    (ANY, b".git-credentials", &[b"git", b"git-credential-store"]),
-    (
+    SignIn(b".azure", ANY, &[b"az", b"kubectl", b"terraform"]),
+    SignIn(ANY, b".git-credentials", &[b"git", b"git-credential-store"]),
+    SignIn(
         ANY,
         b".netrc",
         &[
@@ -152,7 +154,7 @@ const CLIENTS: &[(&[u8], &[u8], &[&[u8]])] = &[
             b"heroku",
         ],
     ),
-    (
+    SignIn(
         ANY,
         b".pgpass",
         &[
@@ -169,12 +171,12 @@ const CLIENTS: &[(&[u8], &[u8], &[&[u8]])] = &[
             b"pgbench",
         ],
     ),
-    (
+    SignIn(
         ANY,
         b".vault-token",
         &[b"vault", b"consul-template", b"terraform"],
     ),
-    (
+    SignIn(
         ANY,
         b".npmrc",
         &[
@@ -191,10 +193,10 @@ const CLIENTS: &[(&[u8], &[u8], &[&[u8]])] = &[
             b"next",
         ],
     ),
-    (ANY, b".pypirc", &[b"twine", b"poetry", b"flit"]),
-    (b".cargo", ANY, &[b"cargo"]),
-    (b".composer", ANY, &[b"composer", b"composer.phar"]),
-    (
+    SignIn(ANY, b".pypirc", &[b"twine", b"poetry", b"flit"]),
+    SignIn(b".cargo", ANY, &[b"cargo"]),
+    SignIn(b".composer", ANY, &[b"composer", b"composer.phar"]),
+    SignIn(
         ANY,
         b".my.cnf",
         &[
@@ -217,21 +219,21 @@ const CLIENTS: &[(&[u8], &[u8], &[&[u8]])] = &[
             b"mariadbd",
         ],
     ),
-    (ANY, b".s3cfg", &[b"s3cmd"]),
-    (ANY, b".boto", &[b"gsutil", b"gsutil.py", b"aws"]),
-    (ANY, b".passwd-s3fs", &[b"s3fs"]),
-    (ANY, b".smbcredentials", &[b"mount.cifs", b"smbclient"]),
-    (b"rclone", ANY, &[b"rclone", b"restic"]),
-    (b"gh", ANY, &[b"gh"]),
-    (b"doctl", ANY, &[b"doctl"]),
-    (b".terraform.d", ANY, &[b"terraform", b"tofu"]),
+    SignIn(ANY, b".s3cfg", &[b"s3cmd"]),
+    SignIn(ANY, b".boto", &[b"gsutil", b"gsutil.py", b"aws"]),
+    SignIn(ANY, b".passwd-s3fs", &[b"s3fs"]),
+    SignIn(ANY, b".smbcredentials", &[b"mount.cifs", b"smbclient"]),
+    SignIn(b"rclone", ANY, &[b"rclone", b"restic"]),
+    SignIn(b"gh", ANY, &[b"gh"]),
+    SignIn(b"doctl", ANY, &[b"doctl"]),
+    SignIn(b".terraform.d", ANY, &[b"terraform", b"tofu"]),
 ];
 
 /// Whether a program keeps its sign-in in the file at `path`.
 #[must_use]
 pub(crate) fn is_sign_in_of(path: &[u8], program: &[u8]) -> bool {
     let (parent, leaf) = parent_and_leaf(path);
-    CLIENTS.iter().any(|(directory, file, clients)| {
+    CLIENTS.iter().any(|SignIn(directory, file, clients)| {
         (*directory == ANY || *directory == parent)
             && (*file == ANY || *file == leaf)
             && clients.contains(&program)

@@ -19,7 +19,7 @@ const SCREENS: &[(&str, &str)] = &[
     ("1 Enter", "Incidents › "),
     ("2", "[2 Cont 2]"),
     ("2 Enter", "shop-web ›"),
-    ("3", "[3 Find 14]"),
+    ("3", "[3 Find 10]"),
     ("3 Enter", "Findings › "),
     ("4", "[4 Proc 3]"),
     ("5", "[5 Net 4]"),

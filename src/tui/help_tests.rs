@@ -46,7 +46,7 @@ fn the_second_line_lists_hidden_parts_and_the_last_keeps_the_keys() {
     let mut ui = Ui::default();
     press(&mut ui, &core, "3 / m e t a Enter");
     let lines = screen(&core, &mut ui, 80, 24);
-    assert!(lines[1].ends_with(" 1 of 14"), "{}", lines[1]);
+    assert!(lines[1].ends_with(" 1 of 10"), "{}", lines[1]);
     assert!(lines[23].starts_with("/meta  Esc clears"), "{}", lines[23]);
     assert!(lines[23].ends_with("? help"), "{}", lines[23]);
     press(&mut ui, &core, "Enter");

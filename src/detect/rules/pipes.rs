@@ -194,10 +194,12 @@ fn pipe(ctx: &RuleContext<'_>, memory: &BareShells, exec: &Exec) -> Alerts {
     } else {
         // The interpreter at the end of the pipe may have started first.
         let mut beside = beside.iter().filter_map(|pid| ctx.state.processes.get(pid));
-        beside.find(|p| near(p) && waits(p.pid)).or_else(|| {
-            let parent = ctx.state.processes.get(&ctx.parent_pid(exec))?;
-            (by_descriptor(&parent.argv) && waits(parent.pid)).then_some(parent)
-        })
+        beside
+            .find(|p| near(p) && (waits(p.pid) || runs_input(ctx.names(), &***p)))
+            .or_else(|| {
+                let parent = ctx.state.processes.get(&ctx.parent_pid(exec))?;
+                (by_descriptor(&parent.argv) && waits(parent.pid)).then_some(parent)
+            })
     };
     let Some(other) = found else {
         return Alerts::none();
@@ -285,6 +287,13 @@ mod tests {
             "import sys,json; print(json.load(sys.stdin)['a'])"
         ]));
         assert!(!beside(&["perl", "-ne", "print if /a/"]));
+        // The program may start before the download.
+        let mut w = World::steady();
+        let init = w.init();
+        let sh = w.exec(init, "/bin/sh", &["sh", "-c", "x"]);
+        w.exec(sh, "/usr/bin/perl", &["perl", "-e", "eval <STDIN>"]);
+        w.exec(sh, "/usr/bin/curl", &["curl", "-s", "http://x/"]);
+        w.only(&["exec.pipe-to-shell"]);
         let inside = |text: &str| {
             let mut w = World::steady();
             let init = w.init();

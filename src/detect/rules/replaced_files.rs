@@ -126,6 +126,10 @@ fn examine(ctx: &RuleContext<'_>, known: &mut Replacements, file: &File) -> Aler
     if matches!(file.op, FileOp::Unlink | FileOp::Rename) {
         known.left(path);
     }
+    // A name that is back was not given up.
+    if let (FileOp::Create, _) | (FileOp::Rename, Some(_)) = (file.op, &file.target) {
+        known.removed.forget(file.target.as_ref().unwrap_or(path));
+    }
     let replaced: Option<(&Bytes, Bytes)> = match (file.op, &file.target) {
         (FileOp::Create, _) => known.came(path).map(|old| (path, old)),
         (FileOp::Unlink, _) if !ending(path).is_empty() => {
@@ -317,7 +321,7 @@ mod tests {
 
     #[test]
     fn work_that_gives_files_new_endings_is_silent() {
-        let ways: [fn(&mut World, u32, &str); 7] = [
+        let ways: [fn(&mut World, u32, &str); 8] = [
             // Compressed, and kept in an older version.
             |w, p, path| {
                 w.create(p, &format!("{path}.gz"));
@@ -326,6 +330,13 @@ mod tests {
             |w, p, path| {
                 w.rename(p, path, &format!("{path}.bak"));
                 w.create(p, path);
+            },
+            // Kept in an older version, and then written anew beside it.
+            |w, p, path| {
+                w.rename(p, path, &format!("{path}.was"));
+                w.rename(p, "/srv/sedXy", path);
+                w.create(p, &format!("{path}.Xq7"));
+                w.rename(p, &format!("{path}.Xq7"), path);
             },
             // Written some time before its rename.
             |w, p, path| {

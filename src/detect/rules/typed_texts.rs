@@ -4,6 +4,7 @@ use bstr::ByteSlice as _;
 
 use crate::catalog;
 use crate::detect::program_roles;
+use crate::detect::program_roles::StartedProgram;
 use crate::event::{Exec, ProgramAdditions};
 
 /// An interpreter whose text, an argument, decodes data into code and runs it.
@@ -20,13 +21,17 @@ pub(super) fn runs_decoded(names: &ProgramAdditions, exec: &Exec) -> bool {
 
 /// A typed program that runs what it reads from its input: `curl … | python3 -c
 /// 'exec(sys.stdin.read())'`.
-pub(super) fn runs_input(names: &ProgramAdditions, exec: &Exec) -> bool {
+pub(super) fn runs_input<'a>(
+    names: &ProgramAdditions,
+    started: impl Into<StartedProgram<'a>>,
+) -> bool {
+    let started = started.into();
     let has = |text: &[u8], words: &[&[u8]]| words.iter().any(|word| text.find(word).is_some());
     let reads: &[&[u8]] = &[b"stdin", b"STDIN", b"<>"];
-    names.is_interpreter(program_roles::name(&exec.exe, &exec.argv))
-        && exec.script.is_none()
-        && program_roles::takes_text(&exec.argv)
-        && exec
+    names.is_interpreter(program_roles::name(started.exe, started.argv))
+        && started.script.is_none()
+        && program_roles::takes_text(started.argv)
+        && started
             .argv
             .iter()
             .skip(1)
