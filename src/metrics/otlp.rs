@@ -20,7 +20,7 @@ use prost::Message as _;
 use rustix::thread::CapabilitySet;
 
 use super::snapshot::{
-    ContainerUsage, Labels, Metric, MetricKind, MetricUnit, MetricsSnapshot, MetricsSource,
+    ContainerMetrics, Labels, Metric, MetricKind, MetricUnit, MetricsSnapshot, MetricsSource,
 };
 use crate::event::escape;
 use crate::sink::{
@@ -199,7 +199,7 @@ fn name(name: &str) -> String {
     )
 }
 
-fn of_container(usage: &ContainerUsage, span: Span) -> Vec<OtlpMetric> {
+fn of_container(usage: &ContainerMetrics, span: Span) -> Vec<OtlpMetric> {
     let metric = |name: &str, description: &str, unit: &str, data| OtlpMetric {
         name: name.to_owned(),
         description: description.to_owned(),

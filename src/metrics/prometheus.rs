@@ -10,7 +10,7 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::{Registry, Unit};
 
 use super::snapshot::{
-    ContainerUsage, Labels, Metric, MetricKind, MetricUnit, MetricsSnapshot, MetricsSource,
+    ContainerMetrics, Labels, Metric, MetricKind, MetricUnit, MetricsSnapshot, MetricsSource,
 };
 
 /// Maximum length of a label from a container.
@@ -125,8 +125,8 @@ fn write(metric: Metric, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
 }
 
 /// The usage of containers as metrics with the container as labels.
-fn of_containers(containers: &[ContainerUsage]) -> [Metric; 3] {
-    let metric = |name, help, unit, value: fn(&ContainerUsage) -> f64| Metric {
+fn of_containers(containers: &[ContainerMetrics]) -> [Metric; 3] {
+    let metric = |name, help, unit, value: fn(&ContainerMetrics) -> f64| Metric {
         name,
         help,
         kind: MetricKind::Gauge,
@@ -157,8 +157,8 @@ fn of_containers(containers: &[ContainerUsage]) -> [Metric; 3] {
     ]
 }
 
-fn labels(usage: &ContainerUsage) -> Labels {
-    let ContainerUsage {
+fn labels(usage: &ContainerMetrics) -> Labels {
+    let ContainerMetrics {
         short_id, labels, ..
     } = usage;
     vec![

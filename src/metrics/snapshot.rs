@@ -89,7 +89,7 @@ impl Metric {
 
 /// What a running container uses.
 #[derive(Debug)]
-pub(super) struct ContainerUsage {
+pub(super) struct ContainerMetrics {
     /// The beginning of its id, for display.
     pub(super) short_id: String,
     pub(super) labels: ContainerLabels,
@@ -106,7 +106,7 @@ pub(super) struct MetricsSnapshot {
     /// Those of the host and of hullwatch.
     pub(super) metrics: Vec<Metric>,
     /// Those of containers, of at most [`MAX_CONTAINERS`].
-    pub(super) containers: Vec<ContainerUsage>,
+    pub(super) containers: Vec<ContainerMetrics>,
 }
 
 impl MetricsSource {
@@ -246,7 +246,7 @@ fn of_core(core: &Core, out: &mut Vec<Metric>) {
     ));
 }
 
-fn of_containers(core: &Core, out: &mut Vec<Metric>) -> Vec<ContainerUsage> {
+fn of_containers(core: &Core, out: &mut Vec<Metric>) -> Vec<ContainerMetrics> {
     let running = core.state.containers.values().filter(|c| c.running);
     let count = running.clone().count();
     out.push(Metric::gauge(
@@ -262,7 +262,7 @@ fn of_containers(core: &Core, out: &mut Vec<Metric>) -> Vec<ContainerUsage> {
     ));
     let usage = running
         .take(MAX_CONTAINERS)
-        .map(|container| ContainerUsage {
+        .map(|container| ContainerMetrics {
             short_id: container.id.short().to_string(),
             labels: ContainerLabels::of(core, &container.id),
             cpu_cores: f64::from(container.cpu_milli) / 1_000.0,
