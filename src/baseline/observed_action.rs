@@ -110,7 +110,7 @@ pub fn observed_actions(state: &State, event: &Event) -> ObservedActions {
                 &exec.exe,
                 &exec.argv,
                 exec.script.as_ref(),
-                parent(state, id, exec),
+                parent(state, event, exec),
             );
             let gained = gained_capabilities(&exec.file_capabilities);
             let how = if exec.file.mode & 0o6000 != 0 {
@@ -125,8 +125,7 @@ pub fn observed_actions(state: &State, event: &Event) -> ObservedActions {
             }
         }
         Kind::Process(found) => {
-            let parent = state.processes.get(&found.ppid);
-            let parent = parent.filter(|p| p.owner.as_ref() == Some(id));
+            let parent = state.parent_at(&event.container, found.ppid, found.started);
             // Programs that servers fork look like their parents.
             let forked = parent.is_some_and(|p| p.exe == found.exe && p.argv == found.argv);
             if !forked {
@@ -192,10 +191,9 @@ fn user(uid: u32, by: &[u8]) -> BaselineItem {
 }
 
 /// Executable of the process that started a program.
-fn parent<'a>(state: &'a State, id: &ContainerId, exec: &Exec) -> &'a [u8] {
-    let parent = state.processes.get(&exec.ppid);
-    let parent = parent.filter(|p| p.owner.as_ref() == Some(id) && !p.runtime);
-    match parent {
+fn parent<'a>(state: &'a State, event: &Event, exec: &Exec) -> &'a [u8] {
+    let parent = state.parent_at(&event.container, exec.ppid, event.ts);
+    match parent.filter(|p| !p.runtime) {
         Some(parent) if !parent.exe.is_empty() => &parent.exe,
         _ => b"init",
     }

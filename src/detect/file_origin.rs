@@ -32,9 +32,9 @@ pub(crate) fn any_ancestor(
         if test(current) {
             return true;
         }
-        match ctx.state.processes.get(&current.ppid) {
-            Some(next) if next.owner == current.owner && next.pid != current.pid => current = next,
-            _ => return false,
+        match ctx.state.parent_of(current) {
+            Some(next) => current = next,
+            None => return false,
         }
     }
     false

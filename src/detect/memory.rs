@@ -370,16 +370,15 @@ impl Memory {
 /// The outermost package manager among a process and its ancestors in the container.
 fn installation(names: &ProgramAdditions, state: &State, pid: u32) -> Option<u32> {
     let mut process = state.processes.get(&pid)?;
-    let owner = &process.owner;
-    owner.as_ref()?;
+    process.owner.as_ref()?;
     let mut found = None;
     for _ in 0..MAX_ANCESTRY {
         if program_roles::is_packager(names, &**process) {
             found = Some(process.pid);
         }
-        match state.processes.get(&process.ppid) {
-            Some(parent) if parent.owner == *owner && parent.pid != process.pid => process = parent,
-            _ => break,
+        match state.parent_of(process) {
+            Some(parent) => process = parent,
+            None => break,
         }
     }
     found

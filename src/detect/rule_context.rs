@@ -230,11 +230,9 @@ impl<'a> Iterator for Ancestors<'a> {
         let process = self.next?;
         self.left = self.left.checked_sub(1)?;
         // The runtime's shim outside the container is not an ancestor within it.
-        self.next = self
-            .state
-            .processes
-            .get(&process.ppid)
-            .filter(|p| p.owner.as_ref() == Some(self.owner) && p.pid != process.pid)
+        let parent = self.state.parent_of(process);
+        self.next = parent
+            .filter(|p| p.owner.as_ref() == Some(self.owner))
             .map(Arc::as_ref);
         Some(process)
     }

@@ -7,7 +7,7 @@ use super::container::Owner;
 use super::process::{Lineage, ProcessEntry};
 use super::quota::{HeldEntry, heaviest, surplus};
 use super::tables::State;
-use crate::event::{Event, Exec, Exit, Fork, Process, weight_of};
+use crate::event::{Event, Exec, Exit, Fork, Process, Timestamp, weight_of};
 use crate::memory::Share;
 
 const MAX_EXITED: usize = 8192;
@@ -26,16 +26,36 @@ fn weight(process: &ProcessEntry) -> usize {
 }
 
 impl State {
-    /// The lineage of the process `pid` with parent `ppid`, at its exec or in a snapshot.
-    fn lineage(&self, owner: &Owner, pid: u32, nspid: u32, ppid: u32) -> Lineage {
+    /// The process that started `process` inside the same container, if it is known.
+    #[must_use]
+    pub(crate) fn parent_of(&self, process: &ProcessEntry) -> Option<&Arc<ProcessEntry>> {
+        self.parent_at(&process.owner, process.ppid, process.started)
+            .filter(|parent| parent.pid != process.pid)
+    }
+
+    /// The process with the pid `ppid` of a container, if it can have started another at this time.
+    #[must_use]
+    pub(crate) fn parent_at(
+        &self,
+        owner: &Owner,
+        ppid: u32,
+        at: Timestamp,
+    ) -> Option<&Arc<ProcessEntry>> {
+        let parent = self.processes.get(&ppid)?;
+        (parent.owner == *owner && parent.lived_at(at)).then_some(parent)
+    }
+
+    /// The lineage of a process with parent `ppid` that started at this time, at its exec or in a
+    /// snapshot.
+    fn lineage(&self, event: &Event, ppid: u32, started: Timestamp) -> Lineage {
+        let (owner, pid, nspid) = (&event.container, event.pid, event.nspid);
         let Some(container) = self.container(owner) else {
             return Lineage::Unknown;
         };
         if (nspid == 1 && nspid != pid) || (pid != 0 && container.info.init_pid == pid) {
             return Lineage::Init;
         }
-        if let Some(parent) = self.processes.get(&ppid)
-            && parent.owner == *owner
+        if let Some(parent) = self.parent_at(owner, ppid, started)
             && !parent.runtime
             && (parent.execs > 0 || parent.existing)
         {
@@ -67,7 +87,7 @@ impl State {
         let lineage = match known {
             _ if exec.runtime => Lineage::Unknown,
             Some(process) if process.lineage != Lineage::Unknown => process.lineage,
-            _ => self.lineage(&event.container, event.pid, event.nspid, exec.ppid),
+            _ => self.lineage(event, exec.ppid, event.ts),
         };
         let (started, execs, existing) =
             known.map_or((event.ts, 0, false), |p| (p.started, p.execs, p.existing));
@@ -110,10 +130,7 @@ impl State {
     }
 
     pub(super) fn fork(&mut self, event: &Event, fork: &Fork) {
-        let parent = self
-            .processes
-            .get(&fork.ppid)
-            .filter(|p| p.owner == event.container);
+        let parent = self.parent_at(&event.container, fork.ppid, event.ts);
         let child = match parent {
             Some(parent) => ProcessEntry {
                 pid: event.pid,
@@ -157,7 +174,7 @@ impl State {
         {
             return; // Its exec arrived before the snapshot: the live fact is the better one.
         }
-        let lineage = self.lineage(&event.container, event.pid, event.nspid, process.ppid);
+        let lineage = self.lineage(event, process.ppid, process.started);
         let entered_now = process.entered_at(event.ts);
         self.insert_process(ProcessEntry {
             pid: event.pid,

@@ -1,5 +1,7 @@
 //! Processes and their lineage.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use super::container::Owner;
@@ -74,4 +76,18 @@ pub struct ProcessEntry {
     pub execs: u32,
     /// Sequence number of its latest exec, for evidence.
     pub exec_seq: u64,
+}
+
+/// Start times read from `/proc` are rounded down.
+const ROUNDING: Duration = Duration::from_secs(1);
+
+impl ProcessEntry {
+    /// Whether it can have started another process at this time; 0 is an unknown time. Ended
+    /// processes stay listed until their pid is reused, so a pid alone does not tell whose child a
+    /// process is.
+    #[must_use]
+    pub(crate) fn lived_at(&self, at: Timestamp) -> bool {
+        at == Timestamp(0)
+            || self.started <= at.plus(ROUNDING) && self.exited.is_none_or(|exited| at <= exited)
+    }
 }

@@ -85,7 +85,11 @@ fn outline(core: &Core, query: &Query<'_>) -> Vec<Row> {
     let mut roots = Vec::new();
     for (pid, process) in &shown {
         match shown.get(&process.ppid) {
-            Some(parent) if parent.owner == process.owner && process.ppid != *pid => {
+            Some(parent)
+                if parent.owner == process.owner
+                    && process.ppid != *pid
+                    && parent.lived_at(process.started) =>
+            {
                 children.entry(process.ppid).or_default().push(*pid);
             }
             _ => roots.push(*pid),

@@ -390,3 +390,23 @@ fn a_back_door_is_one_finding() {
     let why = w.finding("net.listen-new").why.join("\n");
     assert!(why.contains("then started a shell"), "{why}");
 }
+
+/// The engine's process that starts a command has the pid that a worker of the server had.
+#[test]
+fn an_ended_process_starts_nothing_by_its_pid() {
+    let command = ["sh", "-c", "pg_isready -q"];
+    for forked in [false, true] {
+        let (mut w, web) = World::server();
+        let worker = w.fork(web);
+        w.exit(worker);
+        let check = if forked { w.fork(worker) } else { worker + 100 };
+        w.exec_as(check, worker, "/bin/sh", &command, |_| {});
+        w.only(&["exec.session"]);
+        // A worker that ended after it had started a shell did start it.
+        let worker = w.fork(web);
+        let sh = w.fork(worker);
+        w.exit(worker);
+        w.exec_as(sh, web, "/bin/sh", &["sh", "-i"], |_| {});
+        w.only(&["exec.session", "exec.shell-spawned"]);
+    }
+}
