@@ -2,11 +2,13 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError, channel};
 use std::time::{Duration, Instant};
+use std::{io, thread};
 
 use super::export::{EvidenceProgress, GatheredEvidence};
 use super::text::bytes;
+use crate::collect::give_up_privileges;
 use crate::event::Timestamp;
 
 /// Interval between two progress reports.
@@ -25,13 +27,34 @@ struct EvidenceJob {
     reported: Instant,
 }
 
+type Work = Box<dyn FnOnce() + Send>;
+
 /// Writes one archive at a time.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct EvidenceWriter {
+    work: Sender<Work>,
     job: Option<EvidenceJob>,
 }
 
 impl EvidenceWriter {
+    /// Starts its thread. `here`: this host is watched. Call it before the calling thread gives up the
+    /// right to read the programs of other processes: Landlock would refuse it to its threads as well.
+    ///
+    /// # Errors
+    /// When the thread cannot be started.
+    pub(super) fn start(here: bool) -> io::Result<Self> {
+        let (work, queue) = channel::<Work>();
+        thread::Builder::new()
+            .name("evidence".to_owned())
+            .spawn(move || {
+                if here {
+                    give_up_privileges();
+                }
+                queue.iter().for_each(|work| work());
+            })?;
+        Ok(Self { work, job: None })
+    }
+
     /// Begins; returns the message.
     pub(super) fn begin(
         &mut self,
@@ -48,9 +71,8 @@ impl EvidenceWriter {
             // The screen may have ended.
             let _ = answer.send(message.unwrap_or_else(|error| error));
         };
-        let thread = std::thread::Builder::new().name("evidence".to_owned());
-        if let Err(error) = thread.spawn(work) {
-            return format!("the evidence of {name} is not written: {error}");
+        if self.work.send(Box::new(work)).is_err() {
+            return format!("the evidence of {name} is not written: its thread has failed");
         }
         let message = format!("writing the evidence of {name}…");
         self.job = Some(EvidenceJob {

@@ -175,7 +175,7 @@ fn run(
         viewpoint: Viewpoint::new(source(waiter.waker()?)?, kind),
         ui: Ui::new(config, kind),
         keeper: Keeper::default(),
-        evidence: EvidenceWriter::default(),
+        evidence: EvidenceWriter::start(kind == SourceKind::Host)?,
         leaving: false,
         question: None,
         look: config.look.clone(),

@@ -69,7 +69,7 @@ fn every_thread_of_the_screen_is_confined() {
         assert_eq!(held & (1 << 38 | 1 << 12), 0, "{name}");
         names.push(name);
     }
-    for wanted in ["last resort", "core", "collect", "record"] {
+    for wanted in ["last resort", "core", "collect", "record", "evidence"] {
         assert!(names.iter().any(|name| name == wanted), "{names:?}");
     }
     quit_recording(&mut screen);
@@ -200,6 +200,54 @@ fn responses_are_copied_and_made_only_when_allowed_and_confirmed() {
     assert_eq!(paused(), "true");
     screen.type_in("\x03");
     assert!(screen.ended());
+}
+
+/// Also one that has no path any more.
+#[test]
+fn the_evidence_of_an_incident_has_the_programs_that_run() {
+    if !engine_is_ready() {
+        return;
+    }
+    let engine = Engine::tests();
+    let name = format!("hw-evidence-{}", std::process::id());
+    let script =
+        "f=/tmp/busybox; cp /bin/busybox $f; echo >>$f; $f sleep 600 & sleep 1; rm $f; wait";
+    let _container = engine.run(&["--name", &name], BUSYBOX, &["sh", "-c", script]);
+    let folder = tempfile::tempdir().unwrap();
+    let program = env!("CARGO_BIN_EXE_hullwatch");
+    let line = format!("cd {} && exec {program}", folder.path().display());
+    let mut screen = Screen::start(&["sh", "-c", &line], &at_home(folder.path()));
+    screen.shows(24, 80, |picture| picture.contents().contains(&name));
+    screen.type_in("1");
+    screen.shows(24, 80, |picture| picture.contents().contains("▌"));
+    screen.type_in("/");
+    screen.shows(24, 80, |picture| !picture.contents().contains("? help"));
+    screen.type_in(&format!("container={name}"));
+    screen.shows(24, 80, |picture| picture.contents().contains(&name));
+    screen.type_in("\r");
+    screen.shows(24, 80, |picture| {
+        let text = picture.contents();
+        text.lines()
+            .any(|line| line.starts_with('▌') && line.contains("hw-evidence"))
+    });
+    // Keys that follow one another faster than anyone types write no file.
+    std::thread::sleep(std::time::Duration::from_secs(1));
+    screen.type_in("E");
+    screen.shows(24, 80, |picture| {
+        picture.contents().contains("written hullwatch-I-")
+    });
+    screen.type_in("\x03");
+    assert!(screen.ended());
+    let files = std::fs::read_dir(folder.path()).unwrap();
+    let mut files = files.map(|file| file.unwrap().path());
+    let archive = files.find(|path| path.extension().is_some_and(|e| e == "tar"));
+    let mut archive = tar::Archive::new(std::fs::File::open(archive.unwrap()).unwrap());
+    let entries = archive.entries().unwrap().map(|entry| entry.unwrap());
+    let sizes: Vec<(String, u64)> = entries
+        .map(|entry| (entry.path().unwrap().display().to_string(), entry.size()))
+        .collect();
+    let copied = |(path, size): &(String, u64)| path.contains("exe-") && *size > 100_000;
+    assert!(sizes.iter().any(copied), "{sizes:?}");
 }
 
 /// From a container that hides the host's cgroups, the engine's containers are counted as not

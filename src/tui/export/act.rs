@@ -429,8 +429,8 @@ mod tests {
         for (name, format) in Format::ALL {
             for _ in 0..2 {
                 let message = export(&core, &ui, &screen, format, dir.path()).unwrap();
-                let told = message.strip_prefix("written ").unwrap();
-                let (file, folder) = told.split_once(" in ").unwrap();
+                let rest = message.strip_prefix("written ").unwrap();
+                let (file, folder) = rest.split_once(" in ").unwrap();
                 assert!(file.ends_with(name), "{message}");
                 let text = std::fs::read_to_string(Path::new(folder).join(file)).unwrap();
                 let lines = text.lines().count();
