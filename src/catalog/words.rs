@@ -224,9 +224,9 @@ pub(crate) const RUNS_COMMANDS: &[&[u8]] = &[
     b"| bash",
 ];
 
-/// Endings that programs add to the names of files in ordinary work: compressed, archived, saved,
+/// Extensions that programs add to the names of files in ordinary work: compressed, archived, saved,
 /// temporary and converted files, and work that is done.
-pub(crate) const ORDINARY_ENDINGS: &[&[u8]] = &[
+pub(crate) const ORDINARY_EXTENSIONS: &[&[u8]] = &[
     b"gz", b"bz2", b"xz", b"zst", b"lz4", b"lz", b"lzma", b"lzo", b"Z", b"br", b"zip", b"7z",
     b"rar", b"tar", b"tgz", b"bak", b"old", b"orig", b"save", b"prev", b"backup", b"dist", b"tmp",
     b"temp", b"part", b"partial", b"new", b"swp", b"swap", b"deleted", b"trash", b"done", b"webp",

@@ -1,5 +1,4 @@
-//! Files of many kinds that are replaced by versions with one new ending, as encryption for ransom
-//! does.
+//! Files of many kinds that are replaced by versions with one new extension, as ransomware does.
 
 use std::collections::VecDeque;
 
@@ -21,17 +20,17 @@ use crate::event::{Bytes, File, FileOp};
 pub(super) const RULE: Rule = Rule {
     info: RuleInfo {
         id: "file.many-replaced",
-        title: "Files of many kinds replaced by versions with a new ending",
+        title: "Files of many kinds replaced by versions with a new extension",
         label: "files replaced",
         severity: Severity::High,
         attack: &["T1486"],
         needs: &[Requirement::File],
         explain: "Twenty files of at least three kinds in at least two directories were each \
-                  replaced by a file with the same name and one more ending, as ransomware does: \
+                  replaced by a file with the same name and one more extension, as ransomware does: \
                   `a.jpg` by `a.jpg.locked`. It counts whether the new file was written and the \
-                  old one removed, or the file was overwritten and then renamed. Endings of \
+                  old one removed, or the file was overwritten and then renamed. Extensions of \
                   compressed, saved and temporary files do not count, nor do files that are only \
-                  renamed, package managers, and the segments of a data base, which are of one or \
+                  renamed, package managers, and the segments of a database, which are of one or \
                   two kinds.",
         check: "Can the new files still be read? Stop the process, and look for a note beside them.",
     },
@@ -40,37 +39,37 @@ pub(super) const RULE: Rule = Rule {
     })],
 };
 
-/// Files that must be replaced under one new ending.
+/// Files that must be replaced under one new extension.
 const FILES: usize = 20;
-/// Kinds of files, by their own ending, among these.
+/// Kinds of files, by their own extension, among these.
 const KINDS: usize = 3;
 /// Directories of these.
 const DIRECTORIES: usize = 2;
 /// New files of one container whose old name is awaited.
 const MAX_NEW: usize = 256;
-/// Maximum number of endings that are counted in one container.
-const MAX_ENDINGS: usize = 16;
+/// Maximum number of extensions that are counted in one container.
+const MAX_EXTENSIONS: usize = 16;
 /// Names with more dots are examined up to this one.
 const MAX_DOTS: usize = 6;
 
-/// What happened to the names of a container's files that have an ending.
+/// What happened to the names of a container's files that have an extension.
 #[derive(Debug, Clone, Default)]
 struct Replacements {
-    /// New files that have one ending more than another file may have, the latest last.
+    /// New files that have one extension more than another file may have, the latest last.
     new: VecDeque<Bytes>,
-    /// Their names without that ending.
+    /// Their names without that extension.
     awaited: SeenSet,
     removed: SeenSet,
     /// Files that were opened for writing, with the minute.
     written: SeenSet,
-    /// Names that a file got by a rename that added an ending.
+    /// Names that a file got by a rename that added an extension.
     renamed: SeenSet,
-    endings: FxHashMap<Bytes, Ending>,
+    extensions: FxHashMap<Bytes, AddedExtension>,
 }
 
-/// Files that got one ending.
+/// Files that got one extension.
 #[derive(Debug, Clone, Default)]
-struct Ending {
+struct AddedExtension {
     files: SeenSet,
     count: usize,
     kinds: SmallVec<[Bytes; KINDS]>,
@@ -81,13 +80,15 @@ impl RuleMemory for Replacements {
     fn heap_bytes(&self) -> usize {
         let sets = [&self.awaited, &self.removed, &self.written, &self.renamed];
         let hashes: usize = sets.iter().map(|set| set.len()).sum();
-        let endings = self.endings.values();
-        let counted: usize = endings.map(|ending| 256 + ending.files.len() * 24).sum();
+        let extensions = self.extensions.values();
+        let counted: usize = extensions
+            .map(|extension| 256 + extension.files.len() * 24)
+            .sum();
         self.new.len() * 96 + hashes * 24 + counted
     }
 }
 
-/// The shorter names by which a file may have been known: up to each dot after the first ending.
+/// The shorter names by which a file may have been known: up to each dot after the first extension.
 fn shorter(path: &[u8]) -> impl Iterator<Item = &[u8]> {
     let start = path.len() - leaf(path).len();
     let name = path.get(start..).unwrap_or_default();
@@ -98,8 +99,8 @@ fn shorter(path: &[u8]) -> impl Iterator<Item = &[u8]> {
         .filter_map(move |at| path.get(..start + at))
 }
 
-/// The last ending of a name, with its dot.
-fn ending(path: &[u8]) -> &[u8] {
+/// The last extension of a name, with its dot.
+fn extension(path: &[u8]) -> &[u8] {
     let name = leaf(path);
     name.rfind_byte(b'.')
         .filter(|at| *at > 0)
@@ -112,10 +113,10 @@ fn minute(ctx: &RuleContext<'_>) -> i64 {
     ctx.now().0 / 60_000_000_000
 }
 
-/// Programs give their files such an ending in ordinary work.
-fn is_ordinary(ending: &[u8]) -> bool {
-    let last = ending.rsplit(|b| *b == b'.').next().unwrap_or(ending);
-    words::ORDINARY_ENDINGS.contains(&last) || last.iter().all(u8::is_ascii_digit)
+/// Programs give their files such an extension in ordinary work.
+fn is_ordinary(extension: &[u8]) -> bool {
+    let last = extension.rsplit(|b| *b == b'.').next().unwrap_or(extension);
+    words::ORDINARY_EXTENSIONS.contains(&last) || last.iter().all(u8::is_ascii_digit)
 }
 
 fn examine(ctx: &RuleContext<'_>, known: &mut Replacements, file: &File) -> Alerts {
@@ -132,14 +133,14 @@ fn examine(ctx: &RuleContext<'_>, known: &mut Replacements, file: &File) -> Aler
     }
     let replaced: Option<(&Bytes, Bytes)> = match (file.op, &file.target) {
         (FileOp::Create, _) => known.came(path).map(|old| (path, old)),
-        (FileOp::Unlink, _) if !ending(path).is_empty() => {
+        (FileOp::Unlink, _) if !extension(path).is_empty() => {
             let new = known.went(path);
             return match new {
                 Some(new) => count(ctx, known, file, &new, path),
                 None => Alerts::none(),
             };
         }
-        (FileOp::Write | FileOp::Truncate, _) if !ending(path).is_empty() => {
+        (FileOp::Write | FileOp::Truncate, _) if !extension(path).is_empty() => {
             if known.renamed.contains(path) {
                 shorter(path)
                     .find(|old| known.removed.contains(*old))
@@ -150,7 +151,7 @@ fn examine(ctx: &RuleContext<'_>, known: &mut Replacements, file: &File) -> Aler
             }
         }
         (FileOp::Rename, Some(target)) if target.starts_with(path) && target.len() > path.len() => {
-            let adds = target.get(path.len()) == Some(&b'.') && !ending(path).is_empty();
+            let adds = target.get(path.len()) == Some(&b'.') && !extension(path).is_empty();
             let written = |at| known.written.contains((path, at));
             let now = minute(ctx);
             if adds && (written(now) || written(now - 1)) {
@@ -174,10 +175,22 @@ fn examine(ctx: &RuleContext<'_>, known: &mut Replacements, file: &File) -> Aler
 }
 
 impl Replacements {
+    /// A new extension takes the place of the one with the fewest files: unique names of temporary files
+    /// must not hide it.
+    fn make_room(&mut self, added: &Bytes) {
+        if self.extensions.len() < MAX_EXTENSIONS || self.extensions.contains_key(added) {
+            return;
+        }
+        let counted = self.extensions.iter().map(|(name, one)| (one.count, name));
+        if let Some(fewest) = counted.min().map(|(_, name)| name.clone()) {
+            self.extensions.remove(&fewest);
+        }
+    }
+
     /// A file came; the old name that it replaces, if that was removed before.
     fn came(&mut self, path: &Bytes) -> Option<Bytes> {
         shorter(path).next()?;
-        if is_ordinary(ending(path)) {
+        if is_ordinary(extension(path)) {
             return None;
         }
         if let Some(old) = shorter(path).find(|old| self.removed.contains(*old)) {
@@ -226,15 +239,13 @@ fn count(
         return Alerts::none();
     }
     let added = Bytes::new(added);
-    if !known.endings.contains_key(&added) && known.endings.len() >= MAX_ENDINGS {
-        return Alerts::none();
-    }
-    let tally = known.endings.entry(added.clone()).or_default();
+    known.make_room(&added);
+    let tally = known.extensions.entry(added.clone()).or_default();
     if !tally.files.insert(old) {
         return Alerts::none();
     }
     tally.count += 1;
-    note(&mut tally.kinds, ending(old));
+    note(&mut tally.kinds, extension(old));
     note(&mut tally.directories, directory(old));
     let varied = tally.kinds.len() >= KINDS && tally.directories.len() >= DIRECTORIES;
     if tally.count < FILES || !varied {
@@ -283,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn files_of_many_kinds_get_one_new_ending_in_any_way() {
+    fn files_of_many_kinds_get_one_new_extension_in_any_way() {
         let ways: [fn(&mut World, u32, &str); 6] = [
             |w, p, path| {
                 w.create(p, &format!("{path}.locked"));
@@ -320,7 +331,26 @@ mod tests {
     }
 
     #[test]
-    fn work_that_gives_files_new_endings_is_silent() {
+    fn many_other_extensions_do_not_hide_it() {
+        let mut w = World::steady();
+        let init = w.init();
+        let replace = |w: &mut World, n: usize, added: &str| {
+            let path = format!("/srv/{}/f{n}.{}", ["a", "b"][n % 2], KINDS[n % 3]);
+            w.create(init, &format!("{path}.{added}"));
+            w.file(init, FileOp::Unlink, &path);
+        };
+        for n in 0..50 {
+            replace(&mut w, n, &format!("x{n}x"));
+        }
+        assert!(w.all("file.many-replaced").is_empty());
+        for n in 50..75 {
+            replace(&mut w, n, "locked");
+        }
+        w.only(&["file.many-replaced"]);
+    }
+
+    #[test]
+    fn work_that_gives_files_new_extensions_is_silent() {
         let ways: [fn(&mut World, u32, &str); 8] = [
             // Compressed, and kept in an older version.
             |w, p, path| {
