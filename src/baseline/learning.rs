@@ -307,8 +307,13 @@ impl Learning {
     pub(super) fn suspect_files(&mut self, files: &[Bytes], why: &str) {
         for file in files {
             let pattern = fixed_path(&literal(file));
-            if self.suspected.len() >= MOST_SUSPECTED || self.suspected.contains_key(&pattern) {
+            if self.suspected.contains_key(&pattern) {
                 continue;
+            }
+            if self.suspected.len() >= MOST_SUSPECTED {
+                // Which written files are the service's is not known any more.
+                self.too_large.insert(Facet::Write);
+                return;
             }
             self.suspected.insert(pattern, why.to_owned());
             let about = |item: &&BaselineItem| self.suspected(item).is_some();

@@ -18,9 +18,9 @@ use crate::tui::ReplayFrom;
 
 /// Replay a recording
 ///
-/// Opens the screen on a terminal. Otherwise it reads the whole file, reports damage on stderr, and
-/// compares the findings of the replay with those recorded; stderr has the result. With --findings or --events it prints
-/// JSON lines. Exit code 2 when the file is damaged.
+/// Opens the screen on a terminal. Otherwise it reads the whole file, compares the findings of the
+/// replay with those recorded, and reports the result and any damage on stderr. With --findings or
+/// --events it prints JSON lines. Exit code 2 when the file is damaged.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// The recording file, plain or .zst, or the directory of record --ring: on a screen its

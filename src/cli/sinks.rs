@@ -22,6 +22,7 @@ use crate::user_files;
 
 /// Holds the URL of the webhook where no file does.
 const WEBHOOK: &str = "HULLWATCH_NOTIFY_WEBHOOK";
+
 /// A receiver and its name.
 type Means = (String, Box<dyn Delivery>);
 

@@ -45,7 +45,7 @@ pub(crate) fn open_regular(root: &Bytes, path: &[u8]) -> io::Result<File> {
 }
 
 /// As [`open_regular`], below the root of a process and on the same mount only. A file system that the
-/// container mounts itself (FUSE) may never answer, and who collects events must not wait for it.
+/// container mounts itself (FUSE) may never answer, and the collector must not wait for it.
 ///
 /// # Errors
 /// When there is no such file, it is no regular file, or it is on another mount.

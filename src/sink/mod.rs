@@ -23,6 +23,8 @@ pub use http::{HttpClient, HttpTarget};
 pub use journal::{JournalSink, SyslogSink};
 pub use message::{ContainerLabels, Message, MessageSubject};
 pub use otlp::OtlpSink;
+#[cfg(test)]
+pub(crate) use otlp_values::decoded_by_python;
 pub use otlp_values::{CONVENTIONS, OtlpHost, attributes, resource, scope};
 pub use status::{SinkBoard, SinkCounters, SinkStatus};
 pub use template::WebhookFormat;

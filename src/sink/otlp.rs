@@ -26,6 +26,7 @@ use crate::masking::{mask, mask_json};
 
 /// Records in one request.
 const MOST: usize = 64;
+
 /// Posts records to a collector.
 #[derive(Debug)]
 pub struct OtlpSink {
@@ -177,6 +178,7 @@ fn of_finding(finding: &Finding, out: &mut Attributes) {
 mod tests {
     use opentelemetry_proto::tonic::common::v1::KeyValue;
 
+    use super::super::otlp_values::decoded_by_python;
     use super::*;
     use crate::recording::demo;
 
@@ -240,8 +242,6 @@ mod tests {
         assert!(finding.time_unix_nano > 1_700_000_000_000_000_000);
     }
 
-    /// Decoded by the Python package opentelemetry-proto; `tests/run` names a Python that has it in
-    /// `HULLWATCH_TEST_PYTHON`.
     #[test]
     fn another_implementation_reads_it() {
         let script = "import sys\n\
@@ -257,21 +257,11 @@ mod tests {
             e.body.string_value, [v.int_value for v in \
             k['hullwatch.finding.events'].array_value.values] if 'hullwatch.finding.events' in k \
             else [])\n";
-        use std::io::Write as _;
-        let Some(python) = std::env::var_os("HULLWATCH_TEST_PYTHON") else {
-            return eprintln!("DID NOT RUN: HULLWATCH_TEST_PYTHON is not set; use tests/run");
-        };
-        let mut python = std::process::Command::new(python)
-            .args(["-c", script])
-            .stdin(std::process::Stdio::piped())
-            .stdout(std::process::Stdio::piped())
-            .spawn()
-            .unwrap();
         let messages = messages();
         let bytes = request(&host(), &messages, 0).encode_to_vec();
-        python.stdin.take().unwrap().write_all(&bytes).unwrap();
-        let output = python.wait_with_output().unwrap();
-        let text = String::from_utf8(output.stdout).unwrap();
+        let Some(text) = decoded_by_python(script, &bytes) else {
+            return;
+        };
         assert_eq!(text.lines().count(), messages.len(), "{text}");
         assert!(
             text.starts_with("node shop-web hullwatch.incident 21 "),

@@ -59,6 +59,30 @@ pub fn resource(host: &OtlpHost, container: Option<&ContainerLabels>) -> Resourc
     }
 }
 
+/// The output of a Python script that decodes `bytes` with the package opentelemetry-proto; `None` where
+/// no Python has it: `tests/run` names one in `HULLWATCH_TEST_PYTHON`.
+#[cfg(test)]
+pub(crate) fn decoded_by_python(script: &str, bytes: &[u8]) -> Option<String> {
+    use std::io::Write as _;
+    use std::process::{Command, Stdio};
+
+    let Some(python) = std::env::var_os("HULLWATCH_TEST_PYTHON") else {
+        eprintln!("DID NOT RUN: HULLWATCH_TEST_PYTHON is not set; use tests/run");
+        return None;
+    };
+    let mut python = Command::new(python)
+        .args(["-c", script])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the named Python");
+    let mut input = python.stdin.take().expect("a pipe");
+    input.write_all(bytes).expect("the script reads all");
+    drop(input);
+    let output = python.wait_with_output().expect("its output");
+    Some(String::from_utf8(output.stdout).expect("text"))
+}
+
 pub(super) fn value(value: Value) -> AnyValue {
     AnyValue { value: Some(value) }
 }
