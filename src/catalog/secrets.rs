@@ -49,7 +49,7 @@ pub(crate) const CREDENTIALS: &[SecretName] = &[
     named(ANY, b"id_ecdsa"),
     named(ANY, b"id_ed25519"),
     named(b".ssh", ANY),
-    // Sign-ins of cloud, cluster and database clients.
+    // Credential files of cloud, cluster and database clients.
     named(b".aws", b"credentials"),
     named(b".kube", b"config"),
     named(b".docker", b"config.json"),
@@ -62,7 +62,7 @@ pub(crate) const CREDENTIALS: &[SecretName] = &[
     named(b".azure", b"msal_token_cache.json"),
     named(b".azure", b"accessTokens.json"),
     named(b"kubernetes", b"admin.conf"),
-    // Sign-ins of package registries, storage and hosting clients.
+    // Credential files of package registries, storage and hosting clients.
     named(ANY, b".npmrc"),
     named(ANY, b".pypirc"),
     named(b".cargo", b"credentials*"),
@@ -87,12 +87,12 @@ pub(crate) const CREDENTIALS: &[SecretName] = &[
     under(b"/var/run/secrets/", b"secrets", ANY),
 ];
 
-/// The directory and name of a file in which clients keep their sign-in, and the clients.
-struct SignIn(&'static [u8], &'static [u8], &'static [&'static [u8]]);
+/// The directory and name of a file in which clients keep their credentials, and the clients.
+struct ClientFile(&'static [u8], &'static [u8], &'static [&'static [u8]]);
 
-/// Files of sign-ins and their clients. [`ANY`] as name: every file of the directory.
-const CLIENTS: &[SignIn] = &[
-    SignIn(
+/// Credential files and their clients. [`ANY`] as name: every file of the directory.
+const CLIENTS: &[ClientFile] = &[
+    ClientFile(
         b".aws",
         ANY,
         &[
@@ -104,7 +104,7 @@ const CLIENTS: &[SignIn] = &[
             b"tofu",
         ],
     ),
-    SignIn(
+    ClientFile(
         b".kube",
         ANY,
         &[
@@ -116,7 +116,7 @@ const CLIENTS: &[SignIn] = &[
             b"argocd",
         ],
     ),
-    SignIn(
+    ClientFile(
         b".docker",
         ANY,
         &[
@@ -128,7 +128,7 @@ const CLIENTS: &[SignIn] = &[
             b"buildctl",
         ],
     ),
-    SignIn(
+    ClientFile(
         b"gcloud",
         ANY,
         &[
@@ -140,9 +140,9 @@ const CLIENTS: &[SignIn] = &[
             b"terraform",
         ],
     ),
-    SignIn(b".azure", ANY, &[b"az", b"kubectl", b"terraform"]),
-    SignIn(ANY, b".git-credentials", &[b"git", b"git-credential-store"]),
-    SignIn(
+    ClientFile(b".azure", ANY, &[b"az", b"kubectl", b"terraform"]),
+    ClientFile(ANY, b".git-credentials", &[b"git", b"git-credential-store"]),
+    ClientFile(
         ANY,
         b".netrc",
         &[
@@ -154,7 +154,7 @@ const CLIENTS: &[SignIn] = &[
             b"heroku",
         ],
     ),
-    SignIn(
+    ClientFile(
         ANY,
         b".pgpass",
         &[
@@ -171,12 +171,12 @@ const CLIENTS: &[SignIn] = &[
             b"pgbench",
         ],
     ),
-    SignIn(
+    ClientFile(
         ANY,
         b".vault-token",
         &[b"vault", b"consul-template", b"terraform"],
     ),
-    SignIn(
+    ClientFile(
         ANY,
         b".npmrc",
         &[
@@ -193,10 +193,10 @@ const CLIENTS: &[SignIn] = &[
             b"next",
         ],
     ),
-    SignIn(ANY, b".pypirc", &[b"twine", b"poetry", b"flit"]),
-    SignIn(b".cargo", ANY, &[b"cargo"]),
-    SignIn(b".composer", ANY, &[b"composer", b"composer.phar"]),
-    SignIn(
+    ClientFile(ANY, b".pypirc", &[b"twine", b"poetry", b"flit"]),
+    ClientFile(b".cargo", ANY, &[b"cargo"]),
+    ClientFile(b".composer", ANY, &[b"composer", b"composer.phar"]),
+    ClientFile(
         ANY,
         b".my.cnf",
         &[
@@ -219,21 +219,21 @@ const CLIENTS: &[SignIn] = &[
             b"mariadbd",
         ],
     ),
-    SignIn(ANY, b".s3cfg", &[b"s3cmd"]),
-    SignIn(ANY, b".boto", &[b"gsutil", b"gsutil.py", b"aws"]),
-    SignIn(ANY, b".passwd-s3fs", &[b"s3fs"]),
-    SignIn(ANY, b".smbcredentials", &[b"mount.cifs", b"smbclient"]),
-    SignIn(b"rclone", ANY, &[b"rclone", b"restic"]),
-    SignIn(b"gh", ANY, &[b"gh"]),
-    SignIn(b"doctl", ANY, &[b"doctl"]),
-    SignIn(b".terraform.d", ANY, &[b"terraform", b"tofu"]),
+    ClientFile(ANY, b".s3cfg", &[b"s3cmd"]),
+    ClientFile(ANY, b".boto", &[b"gsutil", b"gsutil.py", b"aws"]),
+    ClientFile(ANY, b".passwd-s3fs", &[b"s3fs"]),
+    ClientFile(ANY, b".smbcredentials", &[b"mount.cifs", b"smbclient"]),
+    ClientFile(b"rclone", ANY, &[b"rclone", b"restic"]),
+    ClientFile(b"gh", ANY, &[b"gh"]),
+    ClientFile(b"doctl", ANY, &[b"doctl"]),
+    ClientFile(b".terraform.d", ANY, &[b"terraform", b"tofu"]),
 ];
 
-/// Whether a program keeps its sign-in in the file at `path`.
+/// Whether a program keeps its own credentials in the file at `path`.
 #[must_use]
-pub(crate) fn is_sign_in_of(path: &[u8], program: &[u8]) -> bool {
+pub(crate) fn keeps_credentials_in(path: &[u8], program: &[u8]) -> bool {
     let (parent, leaf) = parent_and_leaf(path);
-    CLIENTS.iter().any(|SignIn(directory, file, clients)| {
+    CLIENTS.iter().any(|ClientFile(directory, file, clients)| {
         (*directory == ANY || *directory == parent)
             && (*file == ANY || *file == leaf)
             && clients.contains(&program)
@@ -366,12 +366,15 @@ mod tests {
     }
 
     #[test]
-    fn a_client_has_its_own_sign_in_and_no_other() {
-        assert!(is_sign_in_of(b"/root/.aws/credentials", b"aws"));
-        assert!(is_sign_in_of(b"/home/u/.pgpass", b"pg_dump"));
-        assert!(is_sign_in_of(b"/root/.cargo/credentials.toml", b"cargo"));
-        assert!(!is_sign_in_of(b"/root/.aws/credentials", b"psql"));
-        assert!(!is_sign_in_of(b"/root/.pgpass", b"cat"));
+    fn a_client_keeps_its_own_credentials_and_no_others() {
+        assert!(keeps_credentials_in(b"/root/.aws/credentials", b"aws"));
+        assert!(keeps_credentials_in(b"/home/u/.pgpass", b"pg_dump"));
+        assert!(keeps_credentials_in(
+            b"/root/.cargo/credentials.toml",
+            b"cargo"
+        ));
+        assert!(!keeps_credentials_in(b"/root/.aws/credentials", b"psql"));
+        assert!(!keeps_credentials_in(b"/root/.pgpass", b"cat"));
         for path in [
             "/root/.npmrc",
             "/home/u/.config/gh/hosts.yml",

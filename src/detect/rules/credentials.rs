@@ -6,7 +6,7 @@ use super::backups::backs_up;
 use super::own_secrets::{self, SecretOf};
 use super::secret_programs;
 use super::secret_reads::{MAX_READS, SecretReads, secret_group};
-use super::typed_scripts;
+use super::session_scripts;
 use crate::catalog;
 use crate::catalog::secrets;
 use crate::detect::alert::Alerts;
@@ -105,7 +105,7 @@ fn credentials(ctx: &RuleContext<'_>, memories: &mut RuleMemories<'_>, file: &Fi
         )
     };
     // A command from outside may start a script of the image, such as a backup.
-    let own = |p| typed_scripts::runs_own_script(ctx, p);
+    let own = |p| session_scripts::runs_own_script(ctx, p);
     let started = ctx.session() == Some(ctx.event.pid) && ctx.process.is_some_and(own);
     let hand = by_hand(ctx) && !started;
     // A file without hashes reveals no password; the reader is still reported.

@@ -2,7 +2,7 @@
 
 use super::script_paths::in_memory;
 pub(super) use super::script_paths::is_drift;
-use super::typed_scripts;
+use super::session_scripts;
 use crate::catalog;
 use crate::detect::alert::{Alert, Alerts};
 use crate::detect::file_origin::{OrdinaryOrigin, history, made};
@@ -82,7 +82,7 @@ pub(super) fn judge_as(
             .evidence(ctx.event.ts, ctx.event.seq)
             .into();
     }
-    let ordinary = typed_scripts::ordinary(ctx, path);
+    let ordinary = session_scripts::ordinary(ctx, path);
     let severity = ordinary.map_or(Severity::Medium, |_| Severity::Low);
     let alert = ctx.alert_as(&INFO, severity, subject, |explanation| {
         explanation.title = format!("Ran a script that is not in the image: {shown}");

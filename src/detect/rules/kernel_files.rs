@@ -56,7 +56,7 @@ pub(super) const OWN_EXE: Rule = Rule {
         needs: &[Requirement::File],
         explain: "A process opened /proc/PID/exe for writing: an escape replaced the container \
                   runtime itself that way (CVE-2019-5736).",
-        check: "Which version has the runtime, and which hash on the host?",
+        check: "What are the runtime's version and its hash on the host?",
     },
     handlers: &[Handler::File(|ctx, _, file| own_exe(ctx, file))],
 };

@@ -270,8 +270,8 @@ fn generated(ctx: &RuleContext<'_>, process: &ProcessEntry, path: &[u8]) -> bool
     (own || alike) && !attribution::inline(ctx.names(), process) && !attribution::suspicious(ctx)
 }
 
-/// The typed program is applied to each line of the files that it is given: `perl -pi -e`, `ruby -ne`.
-/// Not all of its arguments are known.
+/// The inline code is applied to each line of the given files: `perl -pi -e`, `ruby -ne`. A long list of
+/// arguments is known in part only, so that a file may be among them that `argv` lacks.
 fn filters(argv: &[Bytes]) -> bool {
     let mut options = argv.iter().skip(1).take_while(|a| a.starts_with(b"-"));
     let each = |a: &Bytes| !a.starts_with(b"--") && a.iter().any(|l| matches!(l, b'n' | b'p'));

@@ -20,8 +20,8 @@ pub(super) const RULE: Rule = Rule {
         needs: &[Requirement::File],
         explain: "A process opened /proc/PID/mem of another process for writing or reading. \
                   Debuggers do it; so do credential thieves and injectors. Or a shell, a common \
-                  tool or a typed program opened its own for writing: so it replaces its code, and \
-                  a program runs without a file.",
+                  tool or inline code (`python3 -c`) opened its own for writing: that replaces its \
+                  code, and a program runs without a file.",
         check: "Which process's memory? What ran afterwards?",
     },
     handlers: &[Handler::File(|ctx, known, file| {
@@ -76,11 +76,13 @@ fn is_own(ctx: &RuleContext<'_>, target: &[u8]) -> bool {
     target == b"self" || ctx.process.is_some_and(|p| number == Some(p.nspid))
 }
 
-/// A program that has no code of its own to replace: a shell, a tool, a text typed as an argument,
-/// or drifted code. Programs that patch themselves are compiled ones.
+/// A shell, a tool, inline code or drifted code has no reason to patch its own code; compiled programs
+/// may have one.
 fn rewrites_itself(ctx: &RuleContext<'_>) -> bool {
-    let typed = |p| attribution::inline(ctx.names(), p);
-    with_a_tool(ctx) || ctx.process.is_some_and(typed)
+    with_a_tool(ctx)
+        || ctx
+            .process
+            .is_some_and(|p| attribution::inline(ctx.names(), p))
 }
 
 #[cfg(test)]
@@ -88,14 +90,6 @@ mod tests {
     use crate::detect::Severity;
     use crate::detect::testkit::World;
     use crate::event::{FileFacts, FileOp, Filesystem};
-
-    fn at(fs: Filesystem, mode: u32) -> Option<FileFacts> {
-        Some(FileFacts {
-            fs,
-            mode,
-            ..FileFacts::default()
-        })
-    }
 
     #[test]
     fn a_program_without_code_of_its_own_replaces_its_memory() {
@@ -106,7 +100,10 @@ mod tests {
             let own = w.state.processes[&p].nspid.to_string();
             let who = if who == "PID" { &own } else { who };
             w.file_as(p, op, &format!("/proc/{who}/mem"), |f| {
-                f.file = at(Filesystem::Proc, 0o100_600);
+                f.file = Some(FileFacts {
+                    fs: Filesystem::Proc,
+                    ..FileFacts::default()
+                });
             });
             w.highest()
         };

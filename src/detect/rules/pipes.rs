@@ -6,8 +6,8 @@ use crate::event::ProgramAdditions;
 use bstr::ByteSlice as _;
 
 use super::bare_shells::{BareShells, bare, from_descriptor};
+use super::inline_code::{runs_decoded, runs_input, sources_output};
 use super::script_paths::locate_from;
-use super::typed_texts::{runs_decoded, runs_input, sources_output};
 use super::{drifted_script, loaded_code};
 use crate::detect::memory::BESIDE;
 use crate::detect::rule_context::RuleContext;

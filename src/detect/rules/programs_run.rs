@@ -55,7 +55,7 @@ pub(super) const MINER: Rule = Rule {
                   have; or a program that is not in the image connected to a port that almost \
                   only mining pools use: critical when the connection lasts, high when it is \
                   retried. A program that tries many peers is a scan and does not count.",
-        check: "How much CPU does it use, and which pool's address? How did the program get in?",
+        check: "How much CPU does it use, and what is the pool's address? How did the program get in?",
     },
     handlers: &[
         Handler::Exec(|ctx, _, exec| miner(ctx, exec)),

@@ -8,7 +8,7 @@ use super::drifted_script::{INFO, is_drift, judge_as};
 use super::found_script;
 use super::loaded_code;
 use super::script_paths::{locate, scripts};
-use super::typed_scripts;
+use super::session_scripts;
 use crate::detect::alert::Alerts;
 use crate::detect::rule_context::RuleContext;
 use crate::detect::rule_memory::RuleMemory;
@@ -70,7 +70,7 @@ impl ScriptWriters {
         let Some(activity) = ctx.activity(path) else {
             return Bytes::new(path);
         };
-        if typed_scripts::deployed(ctx, path) {
+        if session_scripts::deployed(ctx, path) {
             return self.first(ScriptWriter::Deployment, path);
         }
         let parent = |pid| ctx.state.processes.get(&pid).map(|writer| writer.ppid);

@@ -30,7 +30,7 @@ pub(super) fn is_for_reading(process: &ProcessEntry, path: &[u8]) -> bool {
     }
 }
 
-/// A client reads the sign-in that it keeps; not one that is given as data: `curl -T .netrc`.
+/// A client reads the credentials that it keeps; not a file that is given as data: `curl -T .netrc`.
 fn is_client(process: &ProcessEntry, name: &[u8], path: &[u8]) -> bool {
     let script = process.script.as_ref().map(|script| script.as_bytes());
     let script = script.or_else(|| program_roles::script_argument(&process.argv));
@@ -45,10 +45,8 @@ fn is_client(process: &ProcessEntry, name: &[u8], path: &[u8]) -> bool {
         .iter()
         .skip(1)
         .any(|word| word.find(file).is_some());
-    !given && { programs }
-        .into_iter()
-        .flatten()
-        .any(|program| secrets::is_sign_in_of(path, program))
+    let mut programs = programs.into_iter().flatten();
+    !given && programs.any(|program| secrets::keeps_credentials_in(path, program))
 }
 
 /// `ps eww`, `ps auxe`: letters without a dash, an `e` among them.
@@ -65,7 +63,7 @@ mod tests {
     use crate::event::FileOp;
 
     #[test]
-    fn a_client_reads_its_own_sign_in() {
+    fn a_client_reads_its_own_credentials() {
         let read = |exe: &str, argv: &[&str], path: &str| {
             let mut w = World::steady();
             let s = w.session(&["sh"]);

@@ -1,4 +1,4 @@
-//! What the text of a typed program does with data: decodes and runs it, or runs its input.
+//! What inline code (`python3 -c`, `sh -c`) does with data: decodes and runs it, or runs its input.
 
 use bstr::ByteSlice as _;
 
@@ -7,7 +7,7 @@ use crate::detect::program_roles;
 use crate::detect::program_roles::StartedProgram;
 use crate::event::{Exec, ProgramAdditions};
 
-/// An interpreter whose text, an argument, decodes data into code and runs it.
+/// Inline code that decodes data into code and runs it.
 pub(super) fn runs_decoded(names: &ProgramAdditions, exec: &Exec) -> bool {
     let name = program_roles::name(&exec.exe, &exec.argv);
     let has = |text: &[u8], words: &[&[u8]]| words.iter().any(|word| text.find(word).is_some());
@@ -19,7 +19,7 @@ pub(super) fn runs_decoded(names: &ProgramAdditions, exec: &Exec) -> bool {
         })
 }
 
-/// A typed program that runs what it reads from its input: `curl … | python3 -c
+/// Inline code that runs what it reads from its input: `curl … | python3 -c
 /// 'exec(sys.stdin.read())'`.
 pub(super) fn runs_input<'a>(
     names: &ProgramAdditions,

@@ -1,4 +1,4 @@
-//! Scripts that commands from outside wrote into a container by hand, without fetching them.
+//! Scripts that exec sessions wrote into a container, without fetching them.
 
 use bstr::ByteSlice as _;
 
