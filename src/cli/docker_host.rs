@@ -72,12 +72,16 @@ pub(super) fn resolve(option: Option<&str>) -> Result<Option<String>, CliError> 
     Ok(choice.host)
 }
 
-/// Parses the address of an engine.
+/// Parses the address of an engine. One without a scheme is a TCP address, as for Docker's client.
 pub(super) fn address(text: &str) -> Result<String, String> {
     let known = ["unix://", "tcp://", "http://", "/"];
     let fits = |front: &&str| text.starts_with(*front) && text.len() > front.len();
     if known.iter().any(fits) {
         return Ok(text.to_owned());
+    }
+    let port = text.rsplit_once(':').map(|(_, port)| port.parse::<u16>());
+    if !text.contains('/') && matches!(port, Some(Ok(_))) {
+        return Ok(format!("tcp://{text}"));
     }
     Err("write it like unix:///run/docker.sock or tcp://127.0.0.1:2375".to_owned())
 }
@@ -263,7 +267,7 @@ mod tests {
             missing.contains("\"nosuch\": no such context in"),
             "{missing}"
         );
-        for bad in ["ssh://x", "localhost:2375", "unix://", "\u{1b}[31m"] {
+        for bad in ["ssh://x", "localhost:port", "unix://", "\u{1b}[31m"] {
             let error = choose(None, Some(bad), None, folder).unwrap_err();
             assert!(error.starts_with("DOCKER_HOST is \"") && error.contains("unix:///run"));
             assert!(!error.contains('\u{1b}'));
@@ -280,7 +284,18 @@ mod tests {
         ] {
             assert_eq!(address(good).as_deref(), Ok(good));
         }
-        for bad in ["", "unix://", "garbage", "ssh://host", "h:2375"] {
+        for bare in ["localhost:2375", "[::1]:2375"] {
+            assert_eq!(address(bare), Ok(format!("tcp://{bare}")));
+        }
+        for bad in [
+            "",
+            "unix://",
+            "garbage",
+            "ssh://host",
+            "h:",
+            "h:70000",
+            "a/b:1",
+        ] {
             assert!(address(bad).is_err(), "{bad}");
         }
     }

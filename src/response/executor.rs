@@ -2,7 +2,7 @@
 //! and reports the outcome.
 
 use std::io::{self, Write as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -12,6 +12,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Signal, pidfd_send_signal};
 
+use super::command::CommandLine;
 use super::files::{checksums, copy_files};
 use super::identity::{check, shares_network};
 use super::process::run;
@@ -200,14 +201,24 @@ fn perform(suggestion: &Suggestion) -> Result<String, String> {
         ResponseWork::CopyOut(sources) => copy_out(sources),
         ResponseWork::Output(command, init, name) => {
             own_network(init)?;
-            let path = PathBuf::from(name);
-            let file = user_files::create(&path, Creation::Write)
-                .map_err(|error| format!("{name}: {error}"))?;
-            run(command, Some(file), OUTPUT)?;
-            Ok(format!("written {}", whole(&path)))
+            keep_output(command, Path::new(name))
         }
         ResponseWork::ByHand(why) => Err((*why).to_owned()),
     }
+}
+
+/// Runs a command and keeps its output in a new file. A command that fails without any output, such
+/// as one that is not installed, leaves no file.
+fn keep_output(command: &CommandLine, path: &Path) -> Result<String, String> {
+    let at = |error: io::Error| format!("{}: {error}", path.display());
+    let file = user_files::create(path, Creation::Write).map_err(at)?;
+    let output = file.try_clone().map_err(at)?;
+    run(command, Some(output), OUTPUT).inspect_err(|_| {
+        if file.metadata().is_ok_and(|file| file.len() == 0) {
+            let _ = user_files::remove(path);
+        }
+    })?;
+    Ok(format!("written {}", whole(path)))
 }
 
 /// Checks that rules for the container's network cannot become the host's.
@@ -269,7 +280,26 @@ fn copy_out(sources: &FileSources) -> Result<String, String> {
 }
 
 /// The message has the whole path: the reader may not know the working directory.
-fn whole(path: &std::path::Path) -> String {
+fn whole(path: &Path) -> String {
     let whole = std::path::absolute(path);
     whole.as_deref().unwrap_or(path).display().to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_that_fails_without_output_leaves_no_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("packets.pcap");
+        let absent = keep_output(&CommandLine::new(["hullwatch-no-such-program"]), &path);
+        assert!(absent.is_err() && !path.exists(), "{absent:?}");
+        let partial = CommandLine::new(["sh", "-c", "echo some; exit 1"]);
+        assert!(keep_output(&partial, &path).is_err());
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "some\n");
+        // A file of another is neither overwritten nor removed.
+        std::fs::write(&path, "").unwrap();
+        assert!(keep_output(&CommandLine::new(["true"]), &path).is_err() && path.exists());
+    }
 }

@@ -286,12 +286,13 @@ impl Viewpoint {
         Some(to_the_end(player, zone))
     }
 
-    /// Shows a recording; watching this host continues in the background.
+    /// Plays a recording; watching this host continues in the background.
     ///
     /// # Errors
     /// When it cannot be opened.
     pub(super) fn open(&mut self, path: &Path) -> Result<Opened, RecordingError> {
-        let player = Box::new(Player::open(path)?);
+        let mut player = Box::new(Player::open(path)?);
+        player.set_playing(true);
         match &mut self.source {
             Source::Replay(shown)
                 if self.kind == SourceKind::Recording && self.detour.is_none() =>
@@ -395,5 +396,27 @@ impl Viewpoint {
             }
             None => "the recorder uses no policy file: silences cannot be saved".to_owned(),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::recording::demo;
+
+    #[test]
+    fn an_opened_recording_plays() {
+        let path = Path::new("demo/demo.jsonl.zst");
+        let (_attaching, result) = crossbeam_channel::bounded(1);
+        let host = Source::Attaching(Box::default(), result);
+        let recording = Source::Replay(Box::new(demo::player()));
+        for (source, kind) in [(host, SourceKind::Host), (recording, SourceKind::Recording)] {
+            let mut viewpoint = Viewpoint::new(source, kind);
+            viewpoint.open(path).unwrap();
+            assert!(viewpoint.plays());
+            viewpoint.play(Duration::from_secs(1), &Zone::default());
+            let now = viewpoint.with(|core| core.state.now);
+            assert_ne!(now, Timestamp::default(), "{kind:?}");
+        }
     }
 }
