@@ -71,7 +71,7 @@ pub struct ProcessLine {
     pub command: String,
 }
 
-/// All outbound connections to one address, or to one Unix socket.
+/// A program's outbound connections to one address, or to one Unix socket.
 #[derive(Debug, Clone, Serialize)]
 pub struct PeerLine {
     /// Address, or path.
@@ -92,7 +92,7 @@ pub struct PeerLine {
     pub first: Timestamp,
     /// Latest time.
     pub last: Timestamp,
-    /// Short name of the latest process.
+    /// Short name of the program.
     pub program: String,
 }
 
@@ -228,17 +228,18 @@ fn next_steps(
     next
 }
 
-/// Connections by peer, those that are open first, then by their first time.
+/// Connections by peer and program, those that are open first, then by their first time.
 fn peers<'a>(
     rows: impl Iterator<Item = (&'a ConnectionKey, &'a Arc<Connection>)>,
 ) -> Vec<PeerLine> {
-    let mut peers: BTreeMap<String, PeerLine> = BTreeMap::new();
+    let mut peers: BTreeMap<(String, Bytes), PeerLine> = BTreeMap::new();
     for (key, row) in rows {
         let (peer, port) = match &key.endpoint {
             Endpoint::Inet(address) => (address.ip().to_string(), Some(address.port())),
             Endpoint::Unix(path) => (path.escaped().to_string(), None),
         };
-        let line = peers.entry(peer.clone()).or_insert_with(|| PeerLine {
+        let program = (peer.clone(), row.comm.clone());
+        let line = peers.entry(program).or_insert_with(|| PeerLine {
             peer,
             name: String::new(),
             ports: Vec::new(),
@@ -248,13 +249,10 @@ fn peers<'a>(
             bytes: (0, 0),
             first: row.first,
             last: row.last,
-            program: String::new(),
+            program: row.comm.escaped().to_string(),
         });
         if let Some(name) = &row.name {
             line.name = name.escaped().to_string();
-        }
-        if row.last >= line.last {
-            line.program = row.comm.escaped().to_string();
         }
         line.ports.extend(port);
         if matches!(row.phase, Phase::Open | Phase::Closed) {

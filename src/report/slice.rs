@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
@@ -16,6 +17,9 @@ use crate::masking::mask_json;
 use crate::recording::{BlindRule, Header, Redaction, SCHEMA, finding_line};
 use crate::state::ProcessEntry;
 use crate::text::hex;
+
+/// The longest time in seconds that a rule waits after an event.
+const MAX_WAIT: u64 = 60;
 
 /// A recording in memory.
 pub(super) struct Slice {
@@ -62,9 +66,11 @@ impl Slice {
         }
         let mut last = from;
         for event in events.values() {
+            slice.ticks(last, event.ts)?;
             slice.event(Event::clone(event))?;
             last = last.max(event.ts);
         }
+        let last = slice.ticks(last, core.state.now)?;
         slice.end(last)?;
         Ok(Self {
             lines: slice.lines,
@@ -76,7 +82,7 @@ impl Slice {
 
 struct SliceWriter {
     lines: Vec<u8>,
-    /// Time of the last event.
+    /// Number of the last event.
     number: u64,
     masked: bool,
     /// The core that a replay of the events so far has.
@@ -100,6 +106,29 @@ impl SliceWriter {
         let read = Event::from_json(line.trim_ascii_end()).map_err(io::Error::other)?;
         self.core.apply(&Arc::new(read));
         Ok(())
+    }
+
+    /// Adds the ticks between two events, which are not in memory: rules that wait for something
+    /// decide at a tick. A gap gets few: the seconds after the event, and then fewer. Returns the
+    /// time of the last one, or `after`.
+    fn ticks(&mut self, after: Timestamp, before: Timestamp) -> io::Result<Timestamp> {
+        let mut last = after;
+        for seconds in (1..10).chain((10..=MAX_WAIT).step_by(10)) {
+            let ts = after.plus(Duration::from_secs(seconds));
+            if ts >= before {
+                break;
+            }
+            self.event(Event {
+                seq: 0,
+                ts,
+                container: None,
+                pid: 0,
+                nspid: 0,
+                kind: Kind::Tick(Box::default()),
+            })?;
+            last = ts;
+        }
+        Ok(last)
     }
 
     fn line(&mut self, value: &mut Value) -> io::Result<()> {

@@ -1,6 +1,6 @@
 //! Incidents of the demo's recording, and the reports about them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read as _;
 
 use crate::core::Core;
@@ -139,5 +139,14 @@ fn the_slice_replays_and_shows_the_incident() {
         assert_eq!(again[0].container, incident.container);
         assert_eq!(again[0].severity, incident.severity);
         assert_eq!(again[0].sentence("›"), incident.sentence("›"));
+        let of = |core: &Core| {
+            let all = core.detector.findings().iter();
+            let own = all.filter(|f| f.container.as_ref() == Some(&incident.container));
+            own.map(|f| (f.rule.to_string(), f.severity, f.title.clone()))
+                .collect::<BTreeSet<_>>()
+        };
+        let (there, here) = (of(player.core()), of(&core));
+        let missing: Vec<_> = here.difference(&there).collect();
+        assert!(missing.is_empty() && !here.is_empty(), "{missing:#?}");
     }
 }
