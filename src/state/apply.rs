@@ -9,8 +9,8 @@ use super::file::{FileActivity, FileKey};
 use super::quota::{HeldEntry, heaviest, surplus};
 use super::tables::State;
 use crate::event::{
-    BaselineChange, Bytes, ContainerAction, ContainerEvent, ContainerId, Event, File, FileEffect,
-    FileOp, Kind, Tick, Timestamp,
+    BaselineChange, Bytes, ContainerAction, ContainerEvent, ContainerId, Event, Exec, File,
+    FileEffect, FileOp, Kind, Tick, Timestamp,
 };
 use crate::memory::Share;
 
@@ -38,7 +38,10 @@ impl State {
             self.add_container(id, event.ts);
         }
         match &event.kind {
-            Kind::Exec(exec) => self.exec(event, exec),
+            Kind::Exec(exec) => {
+                self.exec(event, exec);
+                self.executed_file(event, exec);
+            }
             Kind::Fork(fork) => self.fork(event, fork),
             Kind::Exit(exit) => self.exit(event, exit),
             Kind::Process(process) => self.existing_process(event, process),
@@ -169,6 +172,20 @@ impl State {
             | ContainerAction::ExecStarted(_)
             | ContainerAction::CopiedIn
             | ContainerAction::Info => {}
+        }
+    }
+
+    /// Notes the facts of a changed file that a process executes: its mode may have been set by a
+    /// change that is not reported.
+    fn executed_file(&mut self, event: &Event, exec: &Exec) {
+        let key = FileKey {
+            owner: event.container.clone(),
+            path: exec.exe.clone(),
+        };
+        if exec.file.ino != 0
+            && let Some(activity) = self.files.get_mut(&key)
+        {
+            Arc::make_mut(activity).file = Some(exec.file);
         }
     }
 

@@ -73,7 +73,10 @@ impl DriftClass {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
+    use crate::event::{Event, Exec, FileFacts, Kind};
     use crate::tui::tests::demo;
 
     #[test]
@@ -89,5 +92,35 @@ mod tests {
         assert_eq!(class("/etc/cron.d/backup"), DriftClass::Startup);
         assert_eq!(class("/tmp/page"), DriftClass::Data);
         assert!(DriftClass::ALL.is_sorted());
+    }
+
+    #[test]
+    fn a_file_that_was_executed_is_a_program() {
+        let mut core = demo();
+        let of = |core: &crate::core::Core| {
+            let mut files = core.state.files.iter();
+            let (key, activity) = files.find(|(key, _)| key.path == "/tmp/page").unwrap();
+            (key.owner.clone(), DriftClass::of(key, activity))
+        };
+        let (owner, class) = of(&core);
+        assert_eq!(class, DriftClass::Data);
+        let exec = Exec {
+            exe: "/tmp/page".into(),
+            file: FileFacts {
+                ino: 7,
+                mode: 0o100_755,
+                ..FileFacts::default()
+            },
+            ..Exec::default()
+        };
+        core.apply(&Arc::new(Event {
+            seq: core.state.totals.events + 1,
+            ts: core.state.now,
+            container: owner,
+            pid: 77_777,
+            nspid: 7,
+            kind: Kind::Exec(Box::new(exec)),
+        }));
+        assert_eq!(of(&core).1, DriftClass::Program);
     }
 }
