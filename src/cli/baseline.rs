@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use super::CliError;
+use super::error::print_message;
 use crate::baseline::{
     Baseline, BaselineState, Facet, different_settings, merge, readiness, write,
 };
@@ -188,13 +189,24 @@ pub(super) fn summary(baseline: &Baseline, out: &mut impl Write) -> io::Result<(
     }
 }
 
-fn list(directory: Option<&Path>, out: &mut impl Write) -> Result<(), CliError> {
-    let directory = match directory {
+fn list(named: Option<&Path>, out: &mut impl Write) -> Result<(), CliError> {
+    let directory = match named {
         Some(directory) => directory.to_owned(),
         None => user_files::standard("baselines")
             .ok_or_else(|| CliError::expected("the home directory is unknown"))?,
     };
-    for path in files(&directory)? {
+    let paths = match user_files::list(&directory) {
+        // The standard directory is created with the first baseline.
+        Err(error) if named.is_none() && error.kind() == io::ErrorKind::NotFound => Vec::new(),
+        _ => files(&directory)?,
+    };
+    if paths.is_empty() {
+        print_message(format!(
+            "no baselines in {}: hullwatch learn writes them",
+            directory.display()
+        ));
+    }
+    for path in paths {
         write!(out, "{}: ", path.display())?;
         match load(&path) {
             Ok(baseline) => summary(&baseline, out)?,

@@ -211,6 +211,29 @@ fn missing_parts_are_named_with_their_cause() {
 
 /// Findings and events have the name in addition to the id; findings of other containers are not
 /// printed.
+/// Before the first baseline there is no directory of them; one that was named must exist.
+#[test]
+fn no_baselines_are_an_empty_list() {
+    let home = tempfile::tempdir().unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_hullwatch"))
+        .args(["baseline", "list"])
+        .env("HOME", home.path())
+        .env("XDG_CONFIG_HOME", home.path())
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success() && output.stdout.is_empty(),
+        "{output:?}"
+    );
+    assert!(
+        stderr(&output).contains("no baselines in"),
+        "{}",
+        stderr(&output)
+    );
+    let named = hullwatch(&["baseline", "list", "/nonexistent"]);
+    assert_eq!(named.status.code(), Some(2));
+}
+
 #[test]
 fn lines_name_their_container() {
     for what in [&["--findings"][..], &["--events", "exec,findings"]] {
