@@ -6,6 +6,7 @@
 mod common;
 mod databases;
 mod facts;
+mod formats;
 mod posture;
 mod verify;
 
