@@ -27,12 +27,12 @@ struct EvidenceJob {
     reported: Instant,
 }
 
-type Work = Box<dyn FnOnce() + Send>;
+type EvidenceTask = Box<dyn FnOnce() + Send>;
 
 /// Writes one archive at a time.
 #[derive(Debug)]
 pub(super) struct EvidenceWriter {
-    work: Sender<Work>,
+    work: Sender<EvidenceTask>,
     job: Option<EvidenceJob>,
 }
 
@@ -43,7 +43,7 @@ impl EvidenceWriter {
     /// # Errors
     /// When the thread cannot be started.
     pub(super) fn start(here: bool) -> io::Result<Self> {
-        let (work, queue) = channel::<Work>();
+        let (work, queue) = channel::<EvidenceTask>();
         thread::Builder::new()
             .name("evidence".to_owned())
             .spawn(move || {

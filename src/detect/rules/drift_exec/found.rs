@@ -86,7 +86,8 @@ pub(super) fn process(
             alerts.extend(judgement::judge(ctx, &exec, &kinds::TMPFS, Severity::High));
         }
         Origin::Volume => alerts.extend(judgement::judge_volume(ctx, &exec)),
-        Origin::Image | Origin::Memfd | Origin::Deleted | Origin::Unknown => {}
+        Origin::Unknown => alerts.extend(judgement::judge_without_layers(ctx, &exec)),
+        Origin::Image | Origin::Memfd | Origin::Deleted => {}
     }
     alerts
 }

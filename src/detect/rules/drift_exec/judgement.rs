@@ -7,7 +7,7 @@ use crate::detect::alert::Alert;
 use crate::detect::rule_context::RuleContext;
 use crate::detect::rules::startup_drift::startup_drift;
 use crate::detect::{RuleInfo, Severity, program_roles};
-use crate::event::Exec;
+use crate::event::{Exec, FileEffect, Timestamp};
 
 pub(super) fn judge_volume(ctx: &RuleContext<'_>, exec: &Exec) -> Option<Alert> {
     let mounted = ctx.container.is_some_and(|c| {
@@ -31,6 +31,26 @@ pub(super) fn judge_volume(ctx: &RuleContext<'_>, exec: &Exec) -> Option<Alert> 
     } else {
         None
     }
+}
+
+/// Judges a program of a root file system without layers, as LXC and nspawn have. Only the times
+/// show that its content is younger than the container; certain is what was seen being written.
+pub(super) fn judge_without_layers(ctx: &RuleContext<'_>, exec: &Exec) -> Option<Alert> {
+    let young = |at| at != Timestamp(0) && kinds::changed_since_start(ctx, at);
+    if !young(exec.file.mtime) || !young(exec.file.ctime) || ctx.made_at_start(exec.file.ctime) {
+        return None;
+    }
+    let activity = ctx.activity(&exec.exe);
+    let written = activity.is_some_and(|a| {
+        let mut ops = a.ops.keys();
+        ops.any(|op| matches!(op.effect(), FileEffect::Content | FileEffect::Name))
+    });
+    let severity = if written {
+        Severity::High
+    } else {
+        Severity::Medium
+    };
+    judge(ctx, exec, &kinds::NEW, severity)
 }
 
 /// An alert of one kind, unless the file was created in an ordinary way.

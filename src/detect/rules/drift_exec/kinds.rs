@@ -119,6 +119,9 @@ fn describe(
             Origin::Upper => "the file is in the writable layer; the image has nothing at its path",
             Origin::Tmpfs => "the file is on a tmpfs, which was empty at the start",
             Origin::Volume => "the file is on a volume or bind mount",
+            Origin::Unknown => {
+                "the file is younger than the container, whose root has no image layers known"
+            }
             _ => "the file is in the writable layer, over a file of the image",
         }
         .to_owned(),

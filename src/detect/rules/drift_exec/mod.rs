@@ -14,7 +14,7 @@ use crate::detect::rule_memory::RuleMemories;
 use crate::detect::{Handler, Rule, Severity, build_artifacts, program_roles};
 use crate::event::{CompareClass, Exec, Origin};
 
-use judgement::{judge, judge_volume};
+use judgement::{judge, judge_volume, judge_without_layers};
 
 use super::startup_drift::BUILT;
 
@@ -70,7 +70,8 @@ fn exec(ctx: &RuleContext<'_>, memories: &mut RuleMemories<'_>, exec: &Exec) -> 
         Origin::Upper | Origin::CopiedUp => judge_upper(ctx, memories.of(), exec),
         Origin::Tmpfs => judge(ctx, exec, &kinds::TMPFS, Severity::High),
         Origin::Volume => judge_volume(ctx, exec),
-        Origin::Image | Origin::Memfd | Origin::Deleted | Origin::Unknown => None,
+        Origin::Unknown => judge_without_layers(ctx, exec),
+        Origin::Image | Origin::Memfd | Origin::Deleted => None,
     });
     alerts
 }
@@ -116,7 +117,48 @@ fn judge_upper(ctx: &RuleContext<'_>, memory: &mut DriftedFiles, exec: &Exec) ->
 mod tests {
     use crate::detect::Severity;
     use crate::detect::testkit::{World, added, copied_up, tmpfs, upper, volume};
-    use crate::event::{CompareClass, DriftScan, FileClass, FileOp, Kind, Timestamp};
+    use crate::event::{
+        CompareClass, DriftScan, FileClass, FileFacts, FileOp, Filesystem, Kind, Timestamp,
+    };
+
+    #[test]
+    fn without_layers_the_time_decides() {
+        let unlayered = FileFacts {
+            fs: Filesystem::Unknown,
+            ..upper(77)
+        };
+        let mut w = World::steady();
+        let init = w.init();
+        let old = FileFacts {
+            mtime: Timestamp(1),
+            ctime: Timestamp(1),
+            ..unlayered
+        };
+        w.exec_file(init, "/usr/bin/ls", &["ls"], old);
+        // Neither a new mode, nor a time that could not be read, is new content.
+        let young = w.changed_now(unlayered);
+        let owned = FileFacts {
+            mtime: Timestamp(1),
+            ..young
+        };
+        w.exec_file(init, "/usr/bin/ping", &["ping"], owned);
+        let unread = FileFacts {
+            mtime: Timestamp(0),
+            ctime: Timestamp(0),
+            ..unlayered
+        };
+        w.exec_file(init, "/usr/bin/id", &["id"], unread);
+        w.only(&[]);
+        w.exec_file(init, "/opt/unseen", &["/opt/unseen"], young);
+        assert_eq!(w.finding("drift.exec-new").severity, Severity::Medium);
+        let shell = w.exec_file(init, "/usr/bin/sh", &["sh", "x"], old);
+        w.create(shell, "/tmp/p");
+        w.exec_file(shell, "/tmp/p", &["/tmp/p"], young);
+        let all = w.all("drift.exec-new");
+        assert_eq!(all.last().unwrap().severity, Severity::High);
+        let why = all.last().unwrap().why.join("\n");
+        assert!(why.contains("younger than the container"), "{why}");
+    }
 
     #[test]
     fn a_dropped_program_is_one_finding_with_its_effects() {
