@@ -20,6 +20,7 @@ mod evidence;
 mod fuzz;
 pub mod incident;
 pub mod learning;
+pub mod link;
 pub mod machine;
 pub mod masking;
 pub mod memory;

@@ -3,6 +3,7 @@
 //!
 //! The program itself (code, ring buffers, the screen) and the memory of rules are not included.
 
+use std::fmt;
 use std::str::FromStr;
 
 use bytesize::ByteSize;
@@ -97,6 +98,12 @@ impl MemoryBudget {
     #[must_use]
     pub fn is_usual(&self) -> bool {
         *self == Self::default()
+    }
+}
+
+impl fmt::Display for MemoryBudget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}B", self.0)
     }
 }
 

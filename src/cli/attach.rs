@@ -96,6 +96,7 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, CliError> {
     let attached = Attached {
         bookmark: views.take(&recording).unwrap_or_default(),
         policy: policy.and_then(|path| std::path::absolute(path).ok()),
+        link: None,
     };
     let bookmark = tui::run_attached(player, &config, attached)
         .map_err(|error| CliError::expected(error.to_string()))?;

@@ -17,6 +17,7 @@ use crate::containers::{ContainerSelector, SelectError};
 use crate::detect::Settings;
 use crate::event::ContainerId;
 use crate::learning::{LiveLearner, extend, file_name, learn, learner, meet};
+use crate::recording::RecordingTarget;
 use crate::verify::restart;
 
 /// Restarts that --restart makes: two starts and an end are seen then.
@@ -123,8 +124,11 @@ pub(super) fn watch(args: &LiveArgs, time: Duration) -> Result<Learner, CliError
     let live = live::start(args, None, None)?;
     let settings = live.core().lock().detector.settings().clone();
     let shared = Arc::new(Mutex::new(learner(&settings)));
-    live.follow(None, Some(Box::new(LiveLearner(Arc::clone(&shared)))))
-        .map_err(|e| CliError::expected(e.to_string()))?;
+    live.follow(
+        RecordingTarget::Nowhere,
+        Some(Box::new(LiveLearner(Arc::clone(&shared)))),
+    )
+    .map_err(|e| CliError::expected(e.to_string()))?;
     let until = Instant::now() + time;
     while !stop.ended() && Instant::now() < until {
         std::thread::sleep(Duration::from_millis(50));
@@ -145,8 +149,9 @@ fn from_host(args: &Args) -> Result<Learner, CliError> {
     let live = live::start(&args.live, Some(Box::new(live::PolicyReporter)), None)?;
     let settings = live.core().lock().detector.settings().clone();
     let shared = Arc::new(Mutex::new(learner(&settings)));
+    let target = args.record.as_deref();
     live.follow(
-        args.record.as_deref(),
+        target.map_or(RecordingTarget::Nowhere, RecordingTarget::File),
         Some(Box::new(LiveLearner(Arc::clone(&shared)))),
     )
     .map_err(|e| CliError::expected(e.to_string()))?;

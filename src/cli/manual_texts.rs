@@ -22,6 +22,7 @@ const fn example(command: &'static str, line: &'static str, meaning: &'static st
 #[rustfmt::skip]
 pub(super) const EXAMPLES: &[Example] = &[
     example("hullwatch", "sudo hullwatch", "Show this host on the screen."),
+    example("hullwatch", "hullwatch --ssh ann@example.com --bps 2400", "Show another host, over a slow link."),
     example("hullwatch", "hullwatch demo", "Show a recorded break-in; needs no rights."),
     example("hullwatch watch", "sudo hullwatch watch --min-severity high --exit-code --duration \
                                 10m", "Exit with 1 when something serious happens within ten minutes."),
@@ -110,6 +111,10 @@ pub(super) const FILES: &[(&str, &str)] = &[
 /// Environment variables.
 pub(super) const ENVIRONMENT: &[(&str, &str)] = &[
     ("DOCKER_HOST", "Address of the Docker engine."),
+    (
+        "HULLWATCH_SSH",
+        "Program for --ssh instead of ssh, with the same arguments.",
+    ),
     ("HULLWATCH_THEME", "Theme of the screen."),
     (
         "HULLWATCH_LOG",

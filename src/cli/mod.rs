@@ -26,6 +26,7 @@ mod log;
 mod man;
 mod manual_texts;
 mod output_lines;
+mod password;
 mod period;
 mod policy;
 mod posture;
@@ -40,9 +41,11 @@ mod runtimes;
 mod screen_config;
 mod selection;
 mod selftest;
+mod serve;
 mod signals;
 mod sink_reporter;
 mod sinks;
+mod ssh;
 mod starter_file;
 mod stop;
 mod terminal;
@@ -118,6 +121,8 @@ enum CliCommand {
     Inside(selftest::container::Args),
     #[command(hide = true)]
     Deliver(sinks::DeliverArgs),
+    #[command(hide = true)]
+    Serve(serve::Args),
 }
 
 /// Runs the program.
@@ -183,6 +188,7 @@ pub fn main() -> ExitCode {
         Some(CliCommand::Man(args)) => man::run(&args, command()),
         Some(CliCommand::Inside(args)) => selftest::container::run(&args),
         Some(CliCommand::Deliver(args)) => sinks::deliver(&args),
+        Some(CliCommand::Serve(args)) => serve::run(&args),
     };
     done.unwrap_or_else(|failure| failure.report())
 }

@@ -9,13 +9,24 @@ use parking_lot::Mutex;
 
 use super::config::ScreenArgs;
 use super::sinks::SinkArgs;
-use super::{CliError, LiveArgs, live};
+use super::{CliError, LiveArgs, live, ssh};
+use crate::link::Destination;
 use crate::memory::Share;
 use crate::recording::Player;
 use crate::tui::{self, Attach, ReplayFrom};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
+    /// Show another host: hullwatch runs there, where it must be installed, as root or through sudo,
+    /// and sends what it sees here. Options of watching (--host, --policy and so on) apply there.
+    /// --bps limits the bytes per second of the link; without a number it is not limited. An
+    /// interrupted link continues where it was. HULLWATCH_SSH names another program than ssh
+    #[arg(long, value_name = "USER@HOST", allow_hyphen_values = true, conflicts_with_all = [
+        "allow_actions", "notify", "notify_command", "notify_webhook_file", "notify_journal",
+        "notify_syslog", "otlp", "metrics",
+    ])]
+    ssh: Option<Destination>,
+
     /// Also record to this file from the start
     #[arg(long, value_name = "FILE")]
     record: Option<PathBuf>,
@@ -49,6 +60,11 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, CliError> {
         ));
     }
     let mut config = args.screen.load()?;
+    if let Some(host) = &args.ssh {
+        let mut watched = args.live.clone();
+        watched.memory = watched.memory.or(config.memory);
+        return ssh::run(host, args.record.as_deref(), &watched, config);
+    }
     config.allow_actions |= args.allow_actions;
     config.docker_host = args.live.docker_address();
     let mut watched = args.live.clone();

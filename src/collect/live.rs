@@ -23,7 +23,7 @@ use crate::machine::Machine;
 use crate::probe::{Probe, ProbeConfig, ProbeError, Report};
 use crate::recording::{
     BlindRule, Follower, Header, Overview, Past, Player, Recorder, RecorderStatus, RecordingError,
-    RecordingSummary,
+    RecordingSummary, RecordingTarget,
 };
 use crate::response::{ResponseExecutor, Suggestion};
 use crate::sink::{SinkBoard, SinkStatus};
@@ -337,17 +337,16 @@ impl Live {
     /// # Errors
     /// When there is a recording, or the file exists or cannot be created.
     pub fn start_recording(&self, path: &Path) -> Result<(), LiveError> {
-        self.follow(Some(path), None)
+        self.follow(RecordingTarget::File(path), None)
     }
 
-    /// Begins to record, with a follower that sees exactly what is recorded; without a path it
-    /// only follows.
+    /// Begins to record, with a follower that sees exactly what is recorded.
     ///
     /// # Errors
     /// When there is a recording, or the file exists or cannot be created.
     pub fn follow(
         &self,
-        path: Option<&Path>,
+        target: RecordingTarget<'_>,
         follower: Option<Box<dyn Follower>>,
     ) -> Result<(), LiveError> {
         // The core stays locked, so that no event falls between the snapshot and the stream.
@@ -356,7 +355,7 @@ impl Live {
         if recorder.is_some() {
             return Err(LiveError::Recording);
         }
-        *recorder = Some(self.recorder(&core, path, follower)?);
+        *recorder = Some(self.recorder(&core, target, follower)?);
         Ok(())
     }
 
@@ -369,7 +368,7 @@ impl Live {
         let before = {
             let core = self.shared.core.lock();
             let mut learner = self.shared.learner.lock();
-            let next = self.recorder(&core, None, Some(follower))?;
+            let next = self.recorder(&core, RecordingTarget::Nowhere, Some(follower))?;
             learner.replace(next)
         };
         end_follower(before);
@@ -393,7 +392,7 @@ impl Live {
         let before = {
             let core = self.shared.core.lock();
             let mut recorder = self.shared.recorder.lock();
-            let next = self.recorder(&core, Some(path), None)?;
+            let next = self.recorder(&core, RecordingTarget::File(path), None)?;
             recorder.replace(next)
         };
         // Without the locks: it waits for the disk.
@@ -404,12 +403,14 @@ impl Live {
     fn recorder(
         &self,
         core: &Core,
-        path: Option<&Path>,
+        target: RecordingTarget<'_>,
         follower: Option<Box<dyn Follower>>,
     ) -> Result<Recorder, LiveError> {
-        let folder = path
-            .and_then(Path::parent)
-            .filter(|folder| !folder.as_os_str().is_empty());
+        let folder = match &target {
+            RecordingTarget::File(path) => path.parent(),
+            RecordingTarget::Nowhere | RecordingTarget::Pipe { .. } => None,
+        };
+        let folder = folder.filter(|folder| !folder.as_os_str().is_empty());
         let machine = Machine::default().read(folder.unwrap_or(Path::new(".")));
         let mut header = Header::here(core.state.now, core.detector.settings().clone());
         header.machine = Some(machine);
@@ -423,7 +424,7 @@ impl Live {
         self.shared
             .seq
             .fetch_add(events.len() as u64, Ordering::Relaxed);
-        Ok(Recorder::start_with(path, &header, events, follower)?)
+        Ok(Recorder::start_with(target, &header, events, follower)?)
     }
 
     /// Ends the recording and closes its file.

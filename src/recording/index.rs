@@ -324,6 +324,6 @@ fn reason_text(reason: crate::event::LostReason) -> &'static str {
         R::Queue => "a queue inside hullwatch was full",
         R::MapFull => "a kernel map was full",
         R::Engine => "the engine's event stream was interrupted",
-        R::Recorder => "the recording file could not be written",
+        R::Recorder => "the recording, or the link to it, could not keep up",
     }
 }

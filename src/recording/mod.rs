@@ -37,7 +37,7 @@ pub use player::Player;
 pub use rates::Rates;
 pub use read_ahead::{Batch, ReadAhead, RecordingPiece};
 pub use reader::{RecordedItem, RecordingReader};
-pub use recorder::{Follower, Recorder, RecorderStatus};
+pub use recorder::{Follower, Recorder, RecorderStatus, RecordingTarget};
 pub use report::{Damage, ReadReport};
 pub use writer::{RecordingSummary, Writer, finding_line};
 

@@ -20,6 +20,9 @@ const MAX_PENDING: usize = 8 << 20;
 /// Room for such lines that stays.
 const PENDING: usize = 64 << 10;
 
+/// Bytes that are collected before they are written.
+const BUFFER: usize = 256 << 10;
+
 /// How long to wait for the lock, in milliseconds: a process that tests it holds it for a moment.
 const LOCKING: u32 = 200;
 
@@ -136,6 +139,35 @@ impl RecordingOutput {
         })
     }
 
+    /// Writes into a pipe, compressed: its reader decides how fast.
+    ///
+    /// # Errors
+    /// When the pipe cannot be used.
+    pub(super) fn to_pipe(pipe: File) -> io::Result<Self> {
+        let check = pipe.try_clone()?;
+        let stored = Arc::new(AtomicU64::new(0));
+        let file = RecordingFile {
+            file: pipe,
+            written: Arc::clone(&stored),
+            #[cfg(test)]
+            room: None,
+        };
+        let file = BufWriter::with_capacity(BUFFER, file);
+        Ok(Self {
+            path: PathBuf::from("the link"),
+            check,
+            stored,
+            sink: Sink::Zstd(Box::new(frame(file)?)),
+            foreign: 0,
+            frame_bytes: 0,
+            pending: Vec::new(),
+            checkpoint: 0,
+            when_full: None,
+            #[cfg(test)]
+            room: None,
+        })
+    }
+
     /// From now on `when_full` decides how long a full disk is waited for: the file is cut to its
     /// certain part, and writing continues from there.
     pub(super) fn when_full(&mut self, when_full: WhenFull) {
@@ -206,8 +238,11 @@ impl RecordingOutput {
                 .and_then(|file| file.into_inner().map_err(io::IntoInnerError::into_error)),
             Sink::Between => Err(closed()),
         };
-        done.and_then(|file| file.file.sync_all())
-            .map_err(|error| self.fail(error))?;
+        done.and_then(|file| match file.file.metadata()?.is_file() {
+            true => file.file.sync_all(),
+            false => Ok(()),
+        })
+        .map_err(|error| self.fail(error))?;
         self.untouched()?;
         Ok(self.foreign)
     }
@@ -344,7 +379,7 @@ impl RecordingOutput {
 
 /// A name ending in `.zst` is compressed.
 fn sink(path: &Path, file: RecordingFile) -> io::Result<Sink> {
-    let file = BufWriter::with_capacity(256 << 10, file);
+    let file = BufWriter::with_capacity(BUFFER, file);
     if path.extension().is_some_and(|e| e == "zst") {
         Ok(Sink::Zstd(Box::new(frame(file)?)))
     } else {

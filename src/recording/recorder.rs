@@ -1,5 +1,6 @@
 //! Records a running event stream on its own thread; the caller never blocks.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -40,6 +41,23 @@ pub struct RecorderStatus {
     pub waits: Option<String>,
 }
 
+/// Where a recording goes.
+#[derive(Debug)]
+pub enum RecordingTarget<'a> {
+    /// Nowhere: a follower sees it.
+    Nowhere,
+    /// Into a file, which is created.
+    File(&'a Path),
+    /// Into a pipe, compressed. Its reader may be slow: no more events wait for it than this, and the
+    /// others are counted as lost.
+    Pipe {
+        /// The end to write to.
+        end: File,
+        /// Maximum number of events that wait.
+        waiting: usize,
+    },
+}
+
 /// Sees every event that is recorded, and the core after it, on the recorder's thread.
 pub trait Follower: Send {
     /// One event.
@@ -67,26 +85,36 @@ impl Recorder {
         header: &Header,
         snapshot: Vec<Event>,
     ) -> Result<Self, RecordingError> {
-        Self::start_with(Some(path), header, snapshot, None)
+        Self::start_with(RecordingTarget::File(path), header, snapshot, None)
     }
 
-    /// Creates the file with a follower that sees exactly its content; without a path there is no
-    /// file.
+    /// Begins with a follower that sees exactly what is recorded.
     ///
     /// # Errors
     /// When the file exists or cannot be created.
     pub fn start_with(
-        path: Option<&Path>,
+        target: RecordingTarget<'_>,
         header: &Header,
         snapshot: Vec<Event>,
         follower: Option<Box<dyn Follower>>,
     ) -> Result<Self, RecordingError> {
-        let writer = path.map(|path| Writer::create(path, header)).transpose()?;
-        let path = path.unwrap_or(Path::new(""));
+        let (mut path, mut queue, mut pipe, mut writer) = (Path::new(""), QUEUE, None, None);
+        match target {
+            RecordingTarget::Nowhere => {}
+            RecordingTarget::File(file) => {
+                path = file;
+                writer = Some(Writer::create(path, header)?);
+            }
+            RecordingTarget::Pipe { end, waiting } => {
+                queue = waiting.min(QUEUE);
+                pipe = Some(end);
+            }
+        }
         tracing::info!(path = ?path, "recording");
         let core = Core::new(header.settings.clone());
+        let first = header.clone();
         let backlog = Arc::new(Backlog::new(
-            QUEUE,
+            queue,
             header.settings.memory.of(Share::Backlog),
         ));
         let queue = Arc::clone(&backlog);
@@ -100,10 +128,14 @@ impl Recorder {
             .spawn(move || {
                 // It writes into what is open, and decodes nothing of other processes.
                 let _ = system::confine_files();
-                let writer = writer.map(|mut writer| {
-                    writer.when_full(when_full(Arc::clone(&queue), Arc::clone(&shared)));
-                    writer
-                });
+                // The header goes into a pipe here: its reader may be slow.
+                let writer = match pipe {
+                    Some(pipe) => Writer::to_pipe(pipe, &first).map(Some),
+                    None => Ok(writer.map(|mut writer| {
+                        writer.when_full(when_full(Arc::clone(&queue), Arc::clone(&shared)));
+                        writer
+                    })),
+                };
                 record(writer, follower, core, snapshot, &queue, &shared)
             })
             .map_err(|error| RecordingError::Create {
@@ -172,7 +204,7 @@ fn when_full(backlog: Arc<Backlog>, status: Arc<Mutex<RecorderStatus>>) -> WhenF
 }
 
 fn record(
-    mut writer: Option<Writer>,
+    writer: Result<Option<Writer>, RecordingError>,
     mut follower: Option<Box<dyn Follower>>,
     mut core: Core,
     snapshot: Vec<Event>,
@@ -180,7 +212,14 @@ fn record(
     status: &Mutex<RecorderStatus>,
 ) -> Result<RecordingSummary, RecordingError> {
     let mut taken = 0;
+    let (mut writer, failed) = match writer {
+        Ok(writer) => (writer, None),
+        Err(error) => (None, Some(error)),
+    };
     let write = || {
+        if let Some(error) = failed {
+            return Err(error);
+        }
         let mut batch = snapshot.into_iter().map(Arc::new).collect();
         loop {
             taken += Vec::len(&batch) as u64;

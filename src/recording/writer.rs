@@ -1,10 +1,11 @@
 //! Writes a recording: appends lines, flushes at each tick, never overwrites.
 
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 #[cfg(test)]
-use std::{fs::File, sync::atomic::AtomicU64};
+use std::sync::atomic::AtomicU64;
 
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
@@ -67,8 +68,22 @@ impl Writer {
     /// # Errors
     /// When the file exists already or cannot be created or written.
     pub fn create(path: &Path, header: &Header) -> Result<Self, RecordingError> {
+        Self::begin(RecordingOutput::create(path)?, header)
+    }
+
+    /// Writes the header into a pipe, compressed as everything after it.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub(super) fn to_pipe(pipe: File, header: &Header) -> Result<Self, RecordingError> {
+        let output = RecordingOutput::to_pipe(pipe);
+        let output = output.map_err(|error| RecordingError::create(Path::new("the link"), error));
+        Self::begin(output?, header)
+    }
+
+    fn begin(output: RecordingOutput, header: &Header) -> Result<Self, RecordingError> {
         let mut writer = Self {
-            output: RecordingOutput::create(path)?,
+            output,
             hasher: Sha256::new(),
             line: Vec::with_capacity(4096),
             events: 0,

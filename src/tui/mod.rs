@@ -35,6 +35,7 @@ mod key_dispatch;
 mod keymap;
 mod learn;
 mod learned;
+mod link_watch;
 mod location;
 mod look;
 mod mouse;

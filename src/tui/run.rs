@@ -28,6 +28,7 @@ use super::viewpoint::Viewpoint;
 use super::wait::{Waiter, Woken};
 use crate::core::Core;
 use crate::event::Timestamp;
+use crate::link::LinkBoard;
 use crate::machine::Machine;
 use crate::recording::Player;
 use crate::response;
@@ -112,6 +113,8 @@ pub struct Attached {
     pub bookmark: Bookmark,
     /// The policy file that silences may be written to.
     pub policy: Option<PathBuf>,
+    /// The link by which the recording arrives from another host.
+    pub link: Option<LinkBoard>,
 }
 
 /// Shows a recording that is still being written, until the user leaves or the terminal is closed.
@@ -128,6 +131,7 @@ pub fn run_attached(
     let source = |_| Ok(Source::Replay(Box::new(player)));
     run(source, SourceKind::Attached, config, |app| {
         app.viewpoint.go_when_read(attached.bookmark.at);
+        app.viewpoint.arrives_by(attached.link);
         app.policy = attached.policy;
         attached.bookmark.open(&mut app.ui);
     })

@@ -7,6 +7,7 @@ use super::timeline::Timeline;
 use crate::collect::Live;
 use crate::containers::{EngineKind, EngineState};
 use crate::event::Timestamp;
+use crate::link::{LinkBoard, LinkState};
 use crate::recording::Player;
 
 /// The kind of time that is shown.
@@ -54,6 +55,8 @@ const LIVE: &str = "LIVE";
 const REC_FAILED: &str = "REC FAILED";
 const REC_WAITS: &str = "REC WAITS: DISK FULL";
 const SINK_FAILED: &str = "NOT DELIVERED";
+const LINK_LOST: &str = "LINK LOST";
+const LINK_ENDED: &str = "LINK ENDED";
 
 /// The moment shown of a host that is still being watched, with its text.
 fn moment(player: &Player) -> (Shown, String) {
@@ -180,6 +183,26 @@ impl Status {
             clock: (!shown.following()).then(|| shown.position()),
             ..Self::default()
         }
+    }
+
+    /// Adds the link by which the recording arrives.
+    pub(super) fn with_link(mut self, link: &LinkBoard) -> Self {
+        self.engine = format!("ssh {}", link.name());
+        if !link.recorded {
+            self.doing.clear();
+        }
+        match link.state() {
+            LinkState::Up => {}
+            LinkState::Lost(since, why) => {
+                if self.time == Shown::Live {
+                    self.time = Shown::Paused;
+                    self.mode = format!("BEHIND {}", distance(since.elapsed()));
+                }
+                self.trouble = Some((LINK_LOST, format!("trying again ({why})")));
+            }
+            LinkState::Ended(why) => self.trouble = Some((LINK_ENDED, why)),
+        }
+        self
     }
 
     /// Status of a recording that has ended.

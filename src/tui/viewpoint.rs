@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::action::Action;
+use super::link_watch::LinkWatch;
 use super::recorder_stall::RecorderStall;
 use super::source::Source;
 use super::status::{Shown, Status};
@@ -15,6 +16,7 @@ use super::zone::Zone;
 use crate::core::Core;
 use crate::detect::FindingId;
 use crate::event::{Timestamp, escape};
+use crate::link::LinkBoard;
 use crate::machine::MachineFacts;
 use crate::recording::{Player, RecordingError, RecordingSummary};
 
@@ -31,6 +33,8 @@ pub(super) struct Viewpoint {
     to_end: bool,
     /// Time since the recorder's last report.
     stall: RecorderStall,
+    /// The link by which the recording arrives.
+    link: Option<LinkWatch>,
 }
 
 /// A view other than the source's present; the source continues in the background.
@@ -80,7 +84,13 @@ impl Viewpoint {
             bound: None,
             to_end: false,
             stall: RecorderStall::default(),
+            link: None,
         }
+    }
+
+    /// The recording arrives by this link.
+    pub(super) fn arrives_by(&mut self, link: Option<LinkBoard>) {
+        self.link = link.map(LinkWatch::new);
     }
 
     /// Goes to that moment once the recording was read so far.
@@ -178,14 +188,17 @@ impl Viewpoint {
         })
     }
 
-    /// Whether the recorder's silence differs from the last frame.
+    /// Whether the recorder's silence, or that of the link to it, differs from the last frame.
     pub(super) fn stall_is_news(&self) -> bool {
-        self.stall.is_news()
+        self.stall.is_news() || self.link.as_ref().is_some_and(LinkWatch::is_news)
     }
 
     /// A frame is drawn.
     pub(super) fn frame_drawn(&mut self) {
         self.stall.shown();
+        if let Some(link) = &mut self.link {
+            link.shown();
+        }
     }
 
     /// Advances the time while it plays; returns the message.
@@ -228,7 +241,8 @@ impl Viewpoint {
         if caught_up {
             self.detour = None;
         }
-        message
+        // The link is the reason why the recording stopped.
+        self.link.as_mut().and_then(LinkWatch::message).or(message)
     }
 
     /// Moves through time by an action, a typed argument, or to a finding; returns the message.
@@ -315,6 +329,9 @@ impl Viewpoint {
         of: impl FnOnce(&Core) -> TimelineScope,
     ) -> Status {
         let mut status = self.source_status();
+        if let (Some(link), SourceKind::Attached) = (&self.link, self.kind()) {
+            status = status.with_link(&link.board);
+        }
         status.present = match (&self.source, &self.detour) {
             _ if status.time == Shown::Live => None,
             // A recording has no present.
@@ -382,6 +399,10 @@ impl Viewpoint {
         };
         if !player.growing() {
             return Err("the recording has ended: its policy cannot be changed".to_owned());
+        }
+        if let Some(link) = &self.link {
+            let host = link.board.name();
+            return Err(format!("the policy in force is on {host}: change it there"));
         }
         let theirs = player.header().policy_file.as_deref().map(Path::new);
         // A path from a recording is not written to unless the user named it as well.

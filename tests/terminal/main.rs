@@ -5,6 +5,7 @@ mod attach;
 #[path = "../common/mod.rs"]
 mod common;
 mod learn;
+mod link;
 mod live;
 mod paste;
 mod ring;

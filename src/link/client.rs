@@ -1,0 +1,223 @@
+//! The screen's side of a link: writes the recording into a file, and connects again after an
+//! interruption.
+
+use std::fs::File;
+use std::io::{self, Write as _};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use super::board::LinkBoard;
+use super::connection::{ConnectError, LinkConnection, RemoteCollector};
+use super::protocol::{Frame, ScreenAnswer};
+
+/// The other side sends something each second; after this time without anything the link is lost.
+const SILENCE: Duration = Duration::from_secs(20);
+/// The first pause before another attempt, and the longest.
+const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
+/// What arrived is confirmed after so many bytes, or this time.
+const CONFIRMED: (u64, Duration) = (4 << 10, Duration::from_millis(500));
+/// Interval of looking whether the screen was closed.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// The thread that receives a recording.
+#[derive(Debug)]
+pub struct LinkClient {
+    over: Arc<AtomicBool>,
+    thread: JoinHandle<()>,
+}
+
+/// The recording as far as it is here.
+struct ReceivedRecording {
+    file: File,
+    /// Its length.
+    offset: u64,
+    /// The length that was confirmed, and when.
+    confirmed: (u64, Instant),
+    /// Its largest length.
+    most: u64,
+}
+
+/// How a connection ended.
+enum Ending {
+    /// The screen was closed.
+    Left,
+    /// The recording is complete.
+    Complete,
+    /// The link is lost.
+    Lost(String),
+    /// It cannot go on.
+    Failed(String),
+}
+
+impl LinkClient {
+    /// Receives from `connection`, and from those that follow it, into `file`, at most `most` bytes.
+    ///
+    /// # Errors
+    /// When the thread cannot be started.
+    pub fn start(
+        collector: RemoteCollector,
+        connection: LinkConnection,
+        file: File,
+        most: u64,
+        board: LinkBoard,
+    ) -> io::Result<Self> {
+        let over = Arc::new(AtomicBool::new(false));
+        let ends = Arc::clone(&over);
+        let received = ReceivedRecording {
+            file,
+            offset: 0,
+            confirmed: (0, Instant::now()),
+            most,
+        };
+        let thread = std::thread::Builder::new()
+            .name("link".to_owned())
+            .spawn(move || follow(collector, connection, received, &board, &ends))?;
+        Ok(Self { over, thread })
+    }
+
+    /// Ends the collector there, if it can be reached, and waits for it.
+    pub fn end(self) {
+        self.over.store(true, Ordering::Relaxed);
+        // A panic was reported.
+        let _ = self.thread.join();
+    }
+}
+
+fn follow(
+    mut collector: RemoteCollector,
+    mut connection: LinkConnection,
+    mut received: ReceivedRecording,
+    board: &LinkBoard,
+    over: &AtomicBool,
+) {
+    loop {
+        let why = match received.receive(&mut connection, board, over) {
+            Ending::Left => return connection.leave(ScreenAnswer::Bye.to_string().as_bytes()),
+            Ending::Complete => {
+                connection.leave(&[]);
+                return board.ended("the collector there was ended".to_owned());
+            }
+            Ending::Failed(why) => {
+                // It would wait for this screen otherwise.
+                connection.leave(ScreenAnswer::Bye.to_string().as_bytes());
+                return board.ended(why);
+            }
+            Ending::Lost(why) => why,
+        };
+        drop(connection);
+        board.lost(why);
+        let mut pause = PAUSES.0;
+        connection = loop {
+            if !sleep(pause, over) {
+                return;
+            }
+            match collector.again() {
+                Ok(connection) => break connection,
+                Err(ConnectError::Lasting(why)) => return board.ended(why),
+                Err(ConnectError::Passing(why)) => board.lost(why),
+            }
+            pause = (pause * 2).min(PAUSES.1);
+        };
+    }
+}
+
+/// Waits; false when the screen was closed meanwhile.
+fn sleep(time: Duration, over: &AtomicBool) -> bool {
+    let until = Instant::now() + time;
+    while Instant::now() < until {
+        if over.load(Ordering::Relaxed) {
+            return false;
+        }
+        std::thread::sleep(LOOK.min(until.saturating_duration_since(Instant::now())));
+    }
+    !over.load(Ordering::Relaxed)
+}
+
+impl ReceivedRecording {
+    /// Writes what arrives by this connection into the file.
+    fn receive(
+        &mut self,
+        connection: &mut LinkConnection,
+        board: &LinkBoard,
+        over: &AtomicBool,
+    ) -> Ending {
+        let lost = |connection: &LinkConnection| {
+            let why = connection.last_words();
+            Ending::Lost(why.unwrap_or_else(|| "the connection was closed".to_owned()))
+        };
+        if connection
+            .say(ScreenAnswer::From(self.offset).to_string().as_bytes())
+            .is_err()
+        {
+            return lost(connection);
+        }
+        self.confirmed = (self.offset, Instant::now());
+        let mut heard = Instant::now();
+        let mut open = true;
+        loop {
+            let before = self.offset;
+            loop {
+                match Frame::take(&mut connection.read) {
+                    Ok(None) => break,
+                    Ok(Some(Frame::End)) => return Ending::Complete,
+                    Ok(Some(Frame::Data(offset, bytes))) => {
+                        if let Err(why) = self.write(offset, &bytes) {
+                            return Ending::Failed(why);
+                        }
+                    }
+                    Err(why) => return Ending::Failed(format!("the other side sent {why}")),
+                }
+            }
+            if self.offset > before {
+                heard = Instant::now();
+                board.up();
+            }
+            if over.load(Ordering::Relaxed) {
+                return Ending::Left;
+            }
+            if self.confirm(connection).is_err() {
+                return lost(connection);
+            }
+            if heard.elapsed() >= SILENCE {
+                return Ending::Lost(format!("nothing arrived for {} seconds", SILENCE.as_secs()));
+            }
+            if !open {
+                connection.end(Duration::ZERO);
+                return lost(connection);
+            }
+            // What was read before the end is used first.
+            open = connection.wait(LOOK);
+        }
+    }
+
+    fn write(&mut self, offset: u64, bytes: &[u8]) -> Result<(), String> {
+        if offset != self.offset {
+            return Err(format!(
+                "the other side sent byte {offset} instead of {}",
+                self.offset
+            ));
+        }
+        if offset + bytes.len() as u64 > self.most {
+            return Err(format!(
+                "the temporary recording is full at {} MiB: --record FILE has no such limit",
+                self.most >> 20
+            ));
+        }
+        let written = self.file.write_all(bytes);
+        written.map_err(|error| format!("the recording cannot be written here: {error}"))?;
+        self.offset += bytes.len() as u64;
+        Ok(())
+    }
+
+    fn confirm(&mut self, connection: &mut LinkConnection) -> io::Result<()> {
+        let (confirmed, at) = self.confirmed;
+        let new = self.offset - confirmed;
+        if new >= CONFIRMED.0 || (new > 0 && at.elapsed() >= CONFIRMED.1) {
+            connection.say(ScreenAnswer::Has(self.offset).to_string().as_bytes())?;
+            self.confirmed = (self.offset, Instant::now());
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,461 @@
+//! The screen of another host: over a real sshd, and with programs that behave as ssh, sudo and
+//! hullwatch there may.
+
+use std::ffi::OsString;
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::common::{BUSYBOX, Engine, PATIENCE, engine_is_ready};
+use crate::screen::Screen;
+
+/// The directory that openssh-server is unpacked in.
+const SSHD: &str = "HULLWATCH_TEST_SSHD";
+/// Bytes of a recorded break-in.
+const DEMO: &[u8] = include_bytes!("../../demo/break-in.jsonl.zst");
+
+fn script(path: &Path, text: &str) {
+    std::fs::write(path, format!("#!/bin/sh\n{text}\n")).unwrap();
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+/// Another host: an sshd of its own, on a port of its own, with keys of its own.
+struct Host {
+    folder: tempfile::TempDir,
+    sshd: Child,
+}
+
+impl Host {
+    /// Starts it; `None` where sshd is missing, which the test's output says.
+    fn start() -> Option<Self> {
+        let Some(unpacked) = std::env::var_os(SSHD) else {
+            let promised = std::env::var("CI").as_deref() == Ok("true");
+            assert!(!promised, "this test needs {SSHD}");
+            eprintln!("DID NOT RUN: needs {SSHD}, a directory with openssh-server unpacked");
+            return None;
+        };
+        let unpacked = PathBuf::from(unpacked);
+        let folder = tempfile::tempdir().unwrap();
+        let dir = folder.path();
+        for key in ["host", "user"] {
+            let mut keygen = Command::new("ssh-keygen");
+            keygen
+                .args(["-q", "-t", "ed25519", "-N", "", "-f"])
+                .arg(dir.join(key));
+            assert!(keygen.status().unwrap().success());
+        }
+        let port = TcpListener::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap()
+            .port();
+        // What the other host has in its PATH.
+        let bin = dir.join("bin");
+        std::fs::create_dir(&bin).unwrap();
+        std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_hullwatch"), bin.join("hullwatch")).unwrap();
+        let at = dir.display();
+        let mut config = format!(
+            "ListenAddress 127.0.0.1\nPort {port}\nHostKey {at}/host\nAuthorizedKeysFile {at}/user.pub\n\
+             PidFile none\nUsePAM no\nStrictModes no\nPermitRootLogin yes\nPasswordAuthentication no\n\
+             PrintMotd no\n\
+             SetEnv PATH={at}/bin:/usr/sbin:/usr/bin:/sbin:/bin XDG_CONFIG_HOME={at}/there\n"
+        );
+        // Newer releases consist of several programs.
+        for (option, name) in [
+            ("SshdSessionPath", "sshd-session"),
+            ("SshdAuthPath", "sshd-auth"),
+        ] {
+            let path = unpacked.join("usr/lib/openssh").join(name);
+            if path.exists() {
+                config.push_str(&format!("{option} {}\n", path.display()));
+            }
+        }
+        std::fs::write(dir.join("sshd_config"), config).unwrap();
+        let key = std::fs::read_to_string(dir.join("host.pub")).unwrap();
+        std::fs::write(dir.join("known"), format!("[127.0.0.1]:{port} {key}")).unwrap();
+        let config = format!(
+            "Host box\n HostName 127.0.0.1\n Port {port}\n User root\n IdentityFile {at}/user\n\
+             \u{20}IdentitiesOnly yes\n IdentityAgent none\n UserKnownHostsFile {at}/known\n\
+             \u{20}GlobalKnownHostsFile /dev/null\n StrictHostKeyChecking yes\n"
+        );
+        std::fs::write(dir.join("ssh_config"), config).unwrap();
+        script(
+            &dir.join("ssh"),
+            &format!("exec ssh -F {at}/ssh_config \"$@\""),
+        );
+        // sshd insists on a user and on /run/sshd: both exist only in its mount namespace.
+        let start = format!(
+            "mount -t tmpfs none /run && mkdir -m 755 /run/sshd && \
+             sed 's#^root:.*#root:*:0:0::{at}:/bin/sh#; /^sshd:/d' /etc/passwd >{at}/passwd && \
+             echo 'sshd:*:65533:65534::/run/sshd:/usr/sbin/nologin' >>{at}/passwd && \
+             mount --bind {at}/passwd /etc/passwd && exec {sshd} -D -e -f {at}/sshd_config",
+            sshd = unpacked.join("usr/sbin/sshd").display(),
+        );
+        let log = std::fs::File::create(dir.join("log")).unwrap();
+        // By architecture.
+        let libraries = std::fs::read_dir(unpacked.join("usr/lib"))
+            .unwrap()
+            .flatten();
+        let libraries: Vec<_> = libraries.map(|entry| entry.path()).collect();
+        let libraries = std::env::join_paths(libraries).unwrap();
+        let sshd = Command::new("unshare")
+            .args([
+                "--mount",
+                "--propagation",
+                "private",
+                "--",
+                "sh",
+                "-c",
+                &start,
+            ])
+            .env("LD_LIBRARY_PATH", libraries)
+            .stdin(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        let host = Self { folder, sshd };
+        let until = Instant::now() + PATIENCE;
+        while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
+            assert!(Instant::now() < until, "{}", host.log());
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        Some(host)
+    }
+
+    fn log(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
+    }
+
+    fn environment(&self) -> Vec<(&'static str, OsString)> {
+        let dir = self.folder.path();
+        vec![
+            ("HULLWATCH_SSH", dir.join("ssh").into()),
+            ("XDG_CONFIG_HOME", dir.join("here").into()),
+            ("XDG_STATE_HOME", dir.join("state").into()),
+            ("TMPDIR", dir.into()),
+        ]
+    }
+
+    fn show(&self, options: &[&str]) -> Screen {
+        let program = env!("CARGO_BIN_EXE_hullwatch");
+        let docker = Engine::tests().0;
+        let words = [program, "--ssh", "box", "--docker-host", &docker];
+        Screen::start(&[&words[..], options].concat(), &self.environment())
+    }
+
+    /// The processes that serve connections.
+    fn sessions(&self) -> Vec<String> {
+        let out = Command::new("ps")
+            .args(["-o", "pid=", "--ppid", &self.sshd.id().to_string()])
+            .output()
+            .unwrap();
+        let text = String::from_utf8(out.stdout).unwrap();
+        text.split_whitespace().map(str::to_owned).collect()
+    }
+
+    fn signal(&self, name: &str, pids: &[String]) {
+        let done = Command::new("kill").arg(name).args(pids).status().unwrap();
+        assert!(done.success());
+    }
+
+    /// Ends the connections, and answers no new ones.
+    fn cut(&self) {
+        self.signal("-STOP", &[self.sshd.id().to_string()]);
+        self.signal("-KILL", &self.sessions());
+    }
+
+    fn mend(&self) {
+        self.signal("-CONT", &[self.sshd.id().to_string()]);
+    }
+
+    /// The collectors that run here, by their session.
+    fn collectors(&self) -> usize {
+        let bin = self.folder.path().join("there");
+        let of_this_host = |environ: Vec<u8>| {
+            let text = String::from_utf8_lossy(&environ).into_owned();
+            text.contains(&*bin.to_string_lossy())
+        };
+        let processes = std::fs::read_dir("/proc").unwrap().flatten();
+        let serving = processes.filter(|process| {
+            let read = |name: &str| std::fs::read(process.path().join(name)).unwrap_or_default();
+            let command = String::from_utf8_lossy(&read("cmdline")).into_owned();
+            command.contains("--collector") && of_this_host(read("environ"))
+        });
+        serving.count()
+    }
+
+    fn temporary_files(&self) -> Vec<PathBuf> {
+        let all = std::fs::read_dir(self.folder.path()).unwrap().flatten();
+        let all = all.map(|entry| entry.path());
+        all.filter(|path| path.extension().is_some_and(|e| e == "zst"))
+            .collect()
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        let all = [vec![self.sshd.id().to_string()], self.sessions()].concat();
+        let _ = Command::new("kill").arg("-CONT").args(&all).status();
+        let _ = Command::new("kill").args(&all).status();
+        let _ = self.sshd.wait();
+    }
+}
+
+fn until(what: &str, so: impl Fn() -> bool) {
+    let until = Instant::now() + PATIENCE;
+    while !so() {
+        assert!(Instant::now() < until, "{what}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+#[test]
+fn an_attack_on_another_host_is_shown_here_and_a_cut_link_continues() {
+    if !engine_is_ready() {
+        return;
+    }
+    let Some(host) = Host::start() else { return };
+    let container = Engine::tests().run(&["--name", "hw-linked"], BUSYBOX, &["sleep", "600"]);
+    let record = host.folder.path().join("kept.jsonl.zst");
+    let mut screen = host.show(&["--record", record.to_str().unwrap()]);
+    screen.shows(24, 80, |picture| {
+        let text = picture.contents();
+        text.contains("LIVE") && text.contains("hw-linked")
+    });
+    assert_eq!(host.collectors(), 1);
+    container.sh("mkdir /tmp/first && cp /bin/busybox /tmp/first/true && /tmp/first/true");
+    screen.type_in("3");
+    screen.type_in("/hw-linked sev>=m\r");
+    screen.shows(24, 80, |picture| picture.contents().contains("/tmp/first"));
+
+    // The link is cut, while another attack is made.
+    host.cut();
+    screen.shows(24, 80, |picture| {
+        let text = picture.contents();
+        text.contains("BEHIND") && text.contains("LINK LOST") && text.contains("trying again")
+    });
+    container
+        .sh("mkdir /tmp/meanwhile && cp /bin/busybox /tmp/meanwhile/true && /tmp/meanwhile/true");
+    // Keys are answered here.
+    screen.type_in("2");
+    screen.shows(24, 80, |picture| picture.contents().contains("[2 Cont"));
+    screen.type_in("3");
+    host.mend();
+    screen.shows(24, 80, |picture| {
+        let text = picture.contents();
+        text.contains("LIVE") && text.contains("/tmp/meanwhile") && text.contains("/tmp/first")
+    });
+    container.sh("echo hole:x:0:0::/:/bin/sh >> /etc/passwd");
+    screen.shows(24, 80, |picture| {
+        let text = picture.contents();
+        text.contains("/etc/passwd") && text.contains(" 0 lost")
+    });
+
+    // Leaving ends the collector there.
+    screen.type_in("q");
+    assert!(screen.ended());
+    screen.given_back();
+    until("the collector runs on", || host.collectors() == 0);
+    assert_eq!(host.temporary_files(), std::slice::from_ref(&record));
+    // Nothing is missing in what was recorded, and nothing is in it twice.
+    let program = env!("CARGO_BIN_EXE_hullwatch");
+    let out = Command::new(program)
+        .args(["replay", "--events", "all"])
+        .arg(&record)
+        .output()
+        .unwrap();
+    let error = String::from_utf8_lossy(&out.stderr);
+    assert!(
+        !error.contains("missing") && !error.contains("damaged"),
+        "{error}"
+    );
+    let text = String::from_utf8(out.stdout).unwrap();
+    let numbers: Vec<u64> = text
+        .lines()
+        .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok()?["seq"].as_u64())
+        .collect();
+    assert!(numbers.len() > 20 && numbers.is_sorted_by(|a, b| a < b));
+    let execs = |name: &str| {
+        let execs = text
+            .lines()
+            .filter(|line| line.starts_with(r#"{"type":"exec""#));
+        execs.filter(|line| line.contains(name)).count()
+    };
+    assert_eq!(
+        (
+            execs("[\"/tmp/first/true\"]"),
+            execs("[\"/tmp/meanwhile/true\"]")
+        ),
+        (1, 1)
+    );
+}
+
+#[test]
+fn a_limited_link_loses_what_a_noisy_container_does_and_says_so() {
+    if !engine_is_ready() {
+        return;
+    }
+    let Some(host) = Host::start() else { return };
+    let engine = Engine::tests();
+    let noisy = engine.run(&["--name", "hw-noisy"], BUSYBOX, &["sleep", "600"]);
+    let quiet = engine.run(&["--name", "hw-quiet"], BUSYBOX, &["sleep", "600"]);
+    let mut screen = host.show(&["--bps", "2400"]);
+    screen.shows(24, 80, |picture| picture.contents().contains("LIVE"));
+    noisy.sh("i=0; while [ $i -lt 6000 ]; do (:); i=$((i+1)); done");
+    quiet.sh("mkdir /tmp/hidden && cp /bin/busybox /tmp/hidden/true && /tmp/hidden/true");
+    screen.type_in("3");
+    screen.type_in("/hw-quiet sev>=m\r");
+    screen.shows(24, 80, |picture| {
+        let text = picture.contents();
+        text.contains("/tmp/hidden") && text.contains(" lost") && !text.contains(" 0 lost")
+    });
+    screen.type_in("q");
+    assert!(screen.ended());
+    until("the collector runs on", || host.collectors() == 0);
+    assert_eq!(host.temporary_files(), [] as [PathBuf; 0]);
+}
+
+/// Programs that take the place of ssh, and of those of the other host.
+struct FakeHost {
+    folder: tempfile::TempDir,
+}
+
+impl FakeHost {
+    /// `hullwatch`: what it does there, as shell lines; none: it is missing there.
+    fn new(hullwatch: Option<&str>) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let dir = folder.path();
+        let bin = dir.join("bin");
+        std::fs::create_dir(&bin).unwrap();
+        if let Some(text) = hullwatch {
+            script(&bin.join("hullwatch"), text);
+        }
+        script(&bin.join("id"), "echo 1000");
+        // Asks for a password, as sudo -S -p PROMPT -- COMMAND does.
+        let sudo = "[ \"$1 $2 $4\" = '-S -p --' ] || exit 9\n\
+                    while :; do printf %s \"$3\" >&2; IFS= read -r typed || exit 1\n\
+                    [ \"$typed\" = 'right one' ] && break; echo 'Sorry, try again.' >&2; done\n\
+                    shift 4; exec \"$@\"";
+        script(&bin.join("sudo"), sudo);
+        let at = dir.display();
+        // Everything up to -- HOST is ssh's own.
+        let ssh = format!(
+            "echo \"$*\" >>{at}/arguments\nwhile [ \"$1\" != -- ]; do shift; done\n\
+             PATH={at}/bin:/usr/bin:/bin exec /bin/sh -c \"$3\""
+        );
+        script(&dir.join("ssh"), &ssh);
+        Self { folder }
+    }
+
+    fn show(&self, host: &str) -> Screen {
+        let dir = self.folder.path();
+        let program = env!("CARGO_BIN_EXE_hullwatch");
+        let environment: Vec<(&str, OsString)> = vec![
+            ("HULLWATCH_SSH", dir.join("ssh").into()),
+            ("XDG_CONFIG_HOME", dir.join("here").into()),
+            ("XDG_STATE_HOME", dir.join("state").into()),
+            ("TMPDIR", dir.into()),
+        ];
+        Screen::start(&[program, "--ssh", host], &environment)
+    }
+}
+
+/// The demo, as the other side sends it.
+fn sent() -> Vec<u8> {
+    let mut bytes = b"Welcome!\nHULLWATCH-LINK 1 0.1.0 ready\n".to_vec();
+    for (number, content) in DEMO.chunks(10_000).enumerate() {
+        bytes.push(b'd');
+        bytes.extend(u32::try_from(content.len()).unwrap().to_be_bytes());
+        bytes.extend((number as u64 * 10_000).to_be_bytes());
+        bytes.extend(content);
+    }
+    bytes
+}
+
+#[test]
+fn sudos_password_is_asked_for_before_the_screen_and_kept_out_of_sight() {
+    let host = FakeHost::new(Some("cat \"${0%/bin/hullwatch}/sent\"; cat >/dev/null"));
+    std::fs::write(host.folder.path().join("sent"), sent()).unwrap();
+    let mut screen = host.show("ann@box");
+    screen.wait_for("sudo password on ann@box: ");
+    screen.type_in("wrong one\r");
+    screen.wait_for("Sorry, try again.\r\nsudo password on ann@box: ");
+    screen.type_in("right one\r");
+    screen.shows(24, 80, |picture| picture.contents().contains("shop-"));
+    screen.type_in("q");
+    assert!(screen.ended());
+    screen.given_back();
+    let seen = String::from_utf8_lossy(&screen.seen).into_owned();
+    assert!(!seen.contains("right one"), "{seen:?}");
+    let arguments = std::fs::read_to_string(host.folder.path().join("arguments")).unwrap();
+    assert!(!arguments.contains("right one"), "{arguments}");
+    assert!(
+        arguments.contains("-- ann@box exec /bin/sh -c"),
+        "{arguments}"
+    );
+}
+
+#[test]
+fn another_host_that_sends_nonsense_ends_the_link_and_the_screen_stays() {
+    // Again from the beginning, although the screen has everything.
+    let host = FakeHost::new(Some("cat \"${0%/bin/hullwatch}/sent\""));
+    script(&host.folder.path().join("bin/id"), "echo 0");
+    std::fs::write(host.folder.path().join("sent"), sent()).unwrap();
+    let mut screen = host.show("box");
+    screen.shows(24, 80, |picture| {
+        let text = picture.contents();
+        text.contains("shop-") && text.contains("LINK ENDED")
+    });
+    screen.type_in("q");
+    assert!(screen.ended());
+    screen.given_back();
+    screen.wait_for("box: the other side sent byte 0 instead of");
+}
+
+#[test]
+fn what_is_missing_there_is_said_before_the_screen() {
+    let told = |hullwatch: Option<&str>, host: &str| {
+        let fake = FakeHost::new(hullwatch);
+        script(&fake.folder.path().join("bin/id"), "echo 0");
+        let mut screen = fake.show(host);
+        assert!(screen.ended(), "{host}");
+        let status = screen.child.try_wait().unwrap().unwrap();
+        assert_eq!(status.exit_code(), 2, "{host}");
+        let text = String::from_utf8_lossy(&screen.seen).into_owned();
+        assert!(!text.contains("\u{1b}[?1049h"), "{text}");
+        text
+    };
+    let text = told(None, "box");
+    assert!(
+        text.contains("box: hullwatch was not found there"),
+        "{text}"
+    );
+    let text = told(Some("echo 'HULLWATCH-LINK 99 9.9.9 ready'; cat"), "box");
+    assert!(text.contains("hullwatch there has version 9.9.9"), "{text}");
+    let text = told(
+        Some("echo \"error: unrecognized subcommand 'serve'\" >&2; exit 2"),
+        "box",
+    );
+    assert!(
+        text.contains("box: hullwatch there is another version"),
+        "{text}"
+    );
+    let text = told(
+        Some("printf 'hullwatch: no BTF \\033[2J' >&2; exit 2"),
+        "box",
+    );
+    assert!(text.contains("box: no BTF \\x1b[2J"), "{text}");
+    let text = told(Some("yes"), "box");
+    assert!(text.contains("prints too much"), "{text}");
+    let text = told(
+        Some("printf 'Verification code: ' >&2; exec sleep 60"),
+        "box",
+    );
+    assert!(text.contains("it asks \"Verification code:\""), "{text}");
+    let text = told(None, "-oProxyCommand=id");
+    assert!(text.contains("must not begin with -"), "{text}");
+    let text = told(None, "ann@box;id");
+    assert!(text.contains("must not contain"), "{text}");
+}
