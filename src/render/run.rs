@@ -9,7 +9,9 @@ use super::seccomp::FILE;
 const PROFILE: &str = "# seccomp.json: harden … --seccomp --format seccomp > seccomp.json\n";
 
 fn tmpfs(directory: &WritableDirectory) -> String {
-    format!("{}:{}", quote(&directory.path), directory.tmpfs_options())
+    let (path, options): (&[u8], _) = (&directory.path, directory.tmpfs_options());
+    let word = [path, b":", options.as_bytes()].concat();
+    quote(&word).into_owned()
 }
 
 /// The options of one setting.

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::event::Bytes;
-use crate::quote::quote;
+use crate::quote::{command_line, printing};
 
 /// A program with its arguments, and what it reads from its input.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,11 +38,12 @@ impl CommandLine {
     /// The line for a shell.
     #[must_use]
     pub fn shell(&self) -> String {
-        let words: Vec<_> = self.argv.iter().map(|word| quote(word)).collect();
-        let command = words.join(" ");
+        let words = self.argv.iter().map(|word| -> &[u8] { word });
+        let words: Vec<_> = words.collect();
+        let command = command_line(&words);
         match &self.input {
             None => command,
-            Some(input) => format!("printf %s {} | {command}", quote(input.as_bytes())),
+            Some(input) => format!("{} | {command}", printing(input.as_bytes())),
         }
     }
 }

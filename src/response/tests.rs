@@ -1,6 +1,7 @@
 //! Suggestions for containers of every engine, with hostile names.
 
 use std::collections::BTreeMap;
+use std::os::unix::ffi::OsStrExt as _;
 use std::process::Command;
 use std::sync::Arc;
 
@@ -118,15 +119,23 @@ fn one(all: &[Suggestion], action: ResponseAction) -> &Suggestion {
 
 /// The words that a shell makes of a line without running what it names.
 fn words(line: &str) -> Vec<Vec<u8>> {
-    let out = Command::new("bash")
-        .args(["-c", &format!("set -- {line}; printf '%s\\0' \"$@\"")])
-        .output()
-        .unwrap();
-    assert!(out.status.success(), "{line}");
-    let words = out.stdout.split(|b| *b == 0).map(<[u8]>::to_vec);
+    // A text that the shell is to read.
+    let text = line.strip_prefix("eval ").map_or_else(
+        || line.as_bytes().to_vec(),
+        |text| shell(format!("printf %s {text}").as_bytes()),
+    );
+    let out = shell(&[b"set -- ", &*text, b"; printf '%s\\0' \"$@\""].concat());
+    let words = out.split(|b| *b == 0).map(<[u8]>::to_vec);
     let mut words: Vec<_> = words.collect();
     words.pop();
     words
+}
+
+fn shell(line: &[u8]) -> Vec<u8> {
+    let line = std::ffi::OsStr::from_bytes(line);
+    let out = Command::new("bash").arg("-c").arg(line).output().unwrap();
+    assert!(out.status.success(), "{line:?}");
+    out.stdout
 }
 
 #[test]
