@@ -5,16 +5,22 @@
 
 use std::fs::File;
 use std::io::{Read as _, Write as _, stdout};
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Sender, channel};
+use std::thread::JoinHandle;
 use std::time::Duration;
+
+use rustix::thread::CapabilitySet;
 
 use super::signals::StopSignal;
 use super::{CliError, LiveArgs, live};
 use crate::collect::{give_up_everything, give_up_files};
-use crate::link::{LinkSender, SessionId, relay};
+use crate::link::{LINK_FOLDER, LinkSender, SessionId, listen, relay, socket_path};
 use crate::recording::RecordingTarget;
+use crate::system::{confine_calls_but_files, keep_capabilities};
 
 /// How long the collector waits for a screen that is away.
 const PATIENCE: Duration = Duration::from_secs(600);
@@ -54,7 +60,7 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, CliError> {
             return Ok(code);
         }
     }
-    relay(&args.session, give_up_everything)?;
+    relay(Path::new(LINK_FOLDER), &args.session, give_up_everything)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -89,7 +95,11 @@ fn collect(args: &Args) -> Result<ExitCode, CliError> {
     // While files may be opened for writing.
     let nothing = File::options().write(true).open("/dev/null")?;
     let ended = StopSignal::install()?;
-    let (sender, end, waiting) = LinkSender::new(&args.session, args.bps, PATIENCE)?;
+    let folder = Path::new(LINK_FOLDER);
+    let listener = listen(folder, &args.session)
+        .map_err(|error| CliError::expected(format!("{LINK_FOLDER}: {error}")))?;
+    let _socket = SocketRemover::start(socket_path(folder, &args.session))?;
+    let (sender, end, waiting) = LinkSender::new(listener, args.bps, PATIENCE)?;
     let live = live::start(&args.live, None, None)?;
     let target = RecordingTarget::Pipe { end, waiting };
     live.follow(target, None)
@@ -117,6 +127,42 @@ fn collect(args: &Args) -> Result<ExitCode, CliError> {
     // A panic was reported.
     let _ = link.join();
     Ok(ExitCode::SUCCESS)
+}
+
+/// Removes a file when it is dropped, on a thread that still may: those that watch may not.
+struct SocketRemover {
+    /// Dropped to end the thread.
+    wait: Option<Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl SocketRemover {
+    fn start(path: PathBuf) -> std::io::Result<Self> {
+        let (wait, over) = channel::<()>();
+        let thread = std::thread::Builder::new()
+            .name("socket".to_owned())
+            .spawn(move || {
+                // The file is its own user's: it needs no capability.
+                let _ = keep_capabilities(CapabilitySet::empty());
+                let _ = confine_calls_but_files();
+                // Ends when the other end is dropped.
+                let _ = over.recv();
+                // If it stays, the next collector removes it.
+                let _ = std::fs::remove_file(path);
+            })?;
+        Ok(Self {
+            wait: Some(wait),
+            thread: Some(thread),
+        })
+    }
+}
+
+impl Drop for SocketRemover {
+    fn drop(&mut self) {
+        self.wait = None;
+        // A panic was reported.
+        let _ = self.thread.take().map(JoinHandle::join);
+    }
 }
 
 /// Reports that watching has begun, and closes the pipes to the process that ssh started, which end with

@@ -41,6 +41,7 @@ impl StopSignal {
         Ok(Self(flag))
     }
 
+    /// A signal requested the end.
     pub(super) fn ended(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }

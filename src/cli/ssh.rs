@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io;
+use std::os::fd::AsRawFd as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -10,6 +11,7 @@ use clap::ValueEnum as _;
 
 use super::error::print_message;
 use super::live::Age;
+use super::signals::StopSignal;
 use super::{CliError, LiveArgs, password};
 use crate::link::{
     Destination, LinkBoard, LinkClient, LinkState, RemoteCollector, SessionId, can_be_passed,
@@ -25,19 +27,12 @@ const MOST: u64 = 2 << 30;
 /// How long the first line of the recording may take.
 const FIRST: Duration = Duration::from_secs(60);
 
-/// A file that is removed at the end, unless the user wants it.
+/// The recording here.
 struct LocalRecording {
+    /// Where it can be opened.
     path: PathBuf,
-    kept: bool,
-}
-
-impl Drop for LocalRecording {
-    fn drop(&mut self) {
-        if !self.kept {
-            // Somebody may have removed it.
-            let _ = user_files::remove(&self.path);
-        }
-    }
+    /// A file without a name, which exists for as long as it is open.
+    _unnamed: Option<File>,
 }
 
 /// Shows `host` until the user leaves. `record`: keep the recording in this file.
@@ -63,6 +58,9 @@ pub(super) fn run(
             return Err(RecordingError::Exists(path.to_owned()).into());
         }
     }
+    password::keep_memory_private();
+    let stop = StopSignal::install()?;
+    let ended = || stop.ended();
     let session = SessionId::random()?;
     let mut words = vec!["hullwatch".to_owned(), "serve".to_owned()];
     words.push(format!("--session={session}"));
@@ -82,30 +80,36 @@ pub(super) fn run(
     };
     print_message(format!("connecting to {host}"));
     let (connection, said) = collector
-        .start(&mut |before| {
-            print_all(host, before);
-            password::ask(&format!("sudo password on {host}: "))
-                .map_err(|error| format!("{host}: no password: {error}"))
-        })
+        .start(
+            &mut |before| {
+                print_all(host, before);
+                password::ask(&format!("sudo password on {host}: "), &ended)
+                    .map_err(|error| format!("{host}: no password: {error}"))
+            },
+            &ended,
+        )
         .map_err(CliError::Expected)?;
     print_all(host, &said);
-    let name = format!("hullwatch-{session}.jsonl.zst");
-    let local = LocalRecording {
-        path: record.map_or_else(|| std::env::temp_dir().join(name), Path::to_owned),
-        kept: record.is_some(),
-    };
-    let file = create(&local.path)?;
-    let most = if local.kept { u64::MAX } else { MOST };
-    let board = LinkBoard::new(&host.to_string(), local.kept);
+    // Should the file fail, the collector there ends when no screen begins to receive.
+    let (file, local) = match record {
+        Some(path) => kept(path),
+        None => unnamed(&session),
+    }?;
+    let most = if record.is_some() { u64::MAX } else { MOST };
+    let board = LinkBoard::new(&host.to_string(), record.is_some());
     let client = LinkClient::start(collector, connection, file, most, board.clone())?;
-    let shown = show(&local.path, &board, &config);
-    client.end();
+    let shown = show(&local.path, &board, &config, &ended);
+    if !client.end() {
+        print_message(format!(
+            "{host} was not reached: hullwatch there ends by itself, ten minutes after the link was lost"
+        ));
+    }
     if let LinkState::Ended(why) = board.state() {
         print_message(format!("{host}: {why}"));
     }
     shown?;
-    if local.kept {
-        print_message(format!("recorded in {}", local.path.display()));
+    if let Some(path) = record {
+        print_message(format!("recorded in {}", path.display()));
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -127,14 +131,46 @@ fn create(path: &Path) -> Result<File, CliError> {
     Ok(file)
 }
 
+/// A recording that the user named.
+fn kept(path: &Path) -> Result<(File, LocalRecording), CliError> {
+    let local = LocalRecording {
+        path: path.to_owned(),
+        _unnamed: None,
+    };
+    Ok((create(path)?, local))
+}
+
+/// A recording that is gone when this process is, however it ends.
+fn unnamed(session: &SessionId) -> Result<(File, LocalRecording), CliError> {
+    let path = std::env::temp_dir().join(format!("hullwatch-{session}.jsonl.zst"));
+    let file = create(&path)?;
+    // Opened for reading by itself: the lock is on what is written to.
+    let reading = File::open(&path);
+    user_files::remove(&path)?;
+    let reading = reading?;
+    let local = LocalRecording {
+        path: format!("/proc/self/fd/{}", reading.as_raw_fd()).into(),
+        _unnamed: Some(reading),
+    };
+    Ok((file, local))
+}
+
 /// Opens the screen once the recording has begun.
-fn show(path: &Path, board: &LinkBoard, config: &Config) -> Result<(), CliError> {
+fn show(
+    path: &Path,
+    board: &LinkBoard,
+    config: &Config,
+    given_up: &dyn Fn() -> bool,
+) -> Result<(), CliError> {
     let until = Instant::now() + FIRST;
     let player = loop {
         match Player::open(path) {
             Ok(player) => break player,
             Err(error) if Instant::now() >= until => return Err(error.into()),
             Err(_) => {}
+        }
+        if given_up() {
+            return Err(CliError::expected("interrupted"));
         }
         if matches!(board.state(), LinkState::Ended(_)) {
             // Its reason is printed.
@@ -170,7 +206,8 @@ fn options(args: &LiveArgs) -> Result<Vec<String>, CliError> {
     let mut add = |name: &str, value: &str| -> Result<(), CliError> {
         if !can_be_passed(value) {
             return Err(CliError::Expected(format!(
-                "--{name}: quotes, backslashes and control characters cannot be passed to another host"
+                "--{name}: quotes, backslashes, exclamation marks and control characters cannot be passed to \
+                 another host"
             )));
         }
         words.push(format!("--{name}={value}"));

@@ -1,9 +1,12 @@
 //! The state of a link, as the screen shows it.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
+
+use crate::event::escape;
 
 /// The state of a link.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +26,10 @@ pub struct LinkBoard {
     /// What arrives stays in a file.
     pub recorded: bool,
     state: Arc<Mutex<LinkState>>,
+    /// The screen was closed.
+    left: Arc<AtomicBool>,
+    /// The thread that receives has ended.
+    over: Arc<AtomicBool>,
 }
 
 impl LinkBoard {
@@ -33,6 +40,8 @@ impl LinkBoard {
             name: name.into(),
             recorded,
             state: Arc::new(Mutex::new(LinkState::Up)),
+            left: Arc::default(),
+            over: Arc::default(),
         }
     }
 
@@ -62,18 +71,76 @@ impl LinkBoard {
         *self.state.lock() = LinkState::Up;
     }
 
-    /// It is lost, since the first such report.
+    /// It is lost, since the first such report. The reason may come from the other host.
     pub fn lost(&self, why: String) {
         let mut state = self.state.lock();
         let since = match &*state {
             LinkState::Lost(since, _) => *since,
             LinkState::Up | LinkState::Ended(_) => Instant::now(),
         };
-        *state = LinkState::Lost(since, why);
+        *state = LinkState::Lost(since, shown(&why));
     }
 
-    /// It ended for good.
+    /// It ended for good. The reason may come from the other host.
     pub fn ended(&self, why: String) {
-        *self.state.lock() = LinkState::Ended(why);
+        *self.state.lock() = LinkState::Ended(shown(&why));
+    }
+
+    /// The screen was closed: the collector there is to end.
+    pub fn leave(&self) {
+        self.left.store(true, Ordering::Relaxed);
+    }
+
+    /// As [`Self::leave`]; waits at most `time` until it was told.
+    pub fn leave_within(&self, time: Duration) {
+        self.leave();
+        let until = Instant::now() + time;
+        while !self.over.load(Ordering::Relaxed) && Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    pub(super) fn left(&self) -> bool {
+        self.left.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn over(&self) {
+        self.over.store(true, Ordering::Relaxed);
+    }
+}
+
+/// A reason as it may be shown: escaped, and not longer than a line.
+fn shown(why: &str) -> String {
+    const MOST: usize = 200;
+    let short: String = why.chars().take(MOST).collect();
+    escape(short.as_bytes()).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reason_from_another_host_cannot_act_on_the_terminal() {
+        let board = LinkBoard::new("box", false);
+        board.lost(format!("\u{1b}[2J\u{202e}{}", "x".repeat(9000)));
+        let LinkState::Lost(_, why) = board.state() else {
+            panic!()
+        };
+        assert!(
+            why.starts_with("\\x1b[2J\\u{202e}xx") && why.len() < 300,
+            "{why}"
+        );
+        board.ended("a\nb".to_owned());
+        assert_eq!(board.state(), LinkState::Ended("a\\nb".to_owned()));
+    }
+
+    #[test]
+    fn leaving_waits_for_the_collector_and_not_forever() {
+        let board = LinkBoard::new("box", false);
+        board.leave_within(Duration::from_millis(1));
+        assert!(board.left());
+        board.over();
+        board.leave_within(Duration::from_secs(3600));
     }
 }

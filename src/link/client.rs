@@ -3,8 +3,6 @@
 
 use std::fs::File;
 use std::io::{self, Write as _};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -24,8 +22,8 @@ const LOOK: Duration = Duration::from_millis(100);
 /// The thread that receives a recording.
 #[derive(Debug)]
 pub struct LinkClient {
-    over: Arc<AtomicBool>,
-    thread: JoinHandle<()>,
+    board: LinkBoard,
+    thread: JoinHandle<bool>,
 }
 
 /// The recording as far as it is here.
@@ -63,8 +61,7 @@ impl LinkClient {
         most: u64,
         board: LinkBoard,
     ) -> io::Result<Self> {
-        let over = Arc::new(AtomicBool::new(false));
-        let ends = Arc::clone(&over);
+        let shown = board.clone();
         let received = ReceivedRecording {
             file,
             offset: 0,
@@ -73,36 +70,47 @@ impl LinkClient {
         };
         let thread = std::thread::Builder::new()
             .name("link".to_owned())
-            .spawn(move || follow(collector, connection, received, &board, &ends))?;
-        Ok(Self { over, thread })
+            .spawn(move || {
+                let told = follow(collector, connection, received, &board);
+                board.over();
+                told
+            })?;
+        Ok(Self {
+            board: shown,
+            thread,
+        })
     }
 
-    /// Ends the collector there, if it can be reached, and waits for it.
-    pub fn end(self) {
-        self.over.store(true, Ordering::Relaxed);
+    /// Ends the collector there, and waits for it; false if it could not be told, since the link is lost.
+    #[must_use]
+    pub fn end(self) -> bool {
+        self.board.leave();
         // A panic was reported.
-        let _ = self.thread.join();
+        self.thread.join().unwrap_or_default()
     }
 }
 
+/// Returns whether the collector there ends at once.
 fn follow(
     mut collector: RemoteCollector,
     mut connection: LinkConnection,
     mut received: ReceivedRecording,
     board: &LinkBoard,
-    over: &AtomicBool,
-) {
+) -> bool {
+    let bye = ScreenAnswer::Bye.to_string();
     loop {
-        let why = match received.receive(&mut connection, board, over) {
-            Ending::Left => return connection.leave(ScreenAnswer::Bye.to_string().as_bytes()),
+        let why = match received.receive(&mut connection, board) {
+            Ending::Left => return connection.leave(bye.as_bytes()),
             Ending::Complete => {
                 connection.leave(&[]);
-                return board.ended("the collector there was ended".to_owned());
+                board.ended("the collector there was ended".to_owned());
+                return true;
             }
             Ending::Failed(why) => {
                 // It would wait for this screen otherwise.
-                connection.leave(ScreenAnswer::Bye.to_string().as_bytes());
-                return board.ended(why);
+                let told = connection.leave(bye.as_bytes());
+                board.ended(why);
+                return told;
             }
             Ending::Lost(why) => why,
         };
@@ -110,12 +118,16 @@ fn follow(
         board.lost(why);
         let mut pause = PAUSES.0;
         connection = loop {
-            if !sleep(pause, over) {
-                return;
+            if !sleep(pause, board) {
+                return false;
             }
-            match collector.again() {
+            match collector.again(&|| board.left()) {
                 Ok(connection) => break connection,
-                Err(ConnectError::Lasting(why)) => return board.ended(why),
+                Err(ConnectError::GivenUp) => return false,
+                Err(ConnectError::Lasting(why)) => {
+                    board.ended(why);
+                    return true;
+                }
                 Err(ConnectError::Passing(why)) => board.lost(why),
             }
             pause = (pause * 2).min(PAUSES.1);
@@ -124,25 +136,20 @@ fn follow(
 }
 
 /// Waits; false when the screen was closed meanwhile.
-fn sleep(time: Duration, over: &AtomicBool) -> bool {
+fn sleep(time: Duration, board: &LinkBoard) -> bool {
     let until = Instant::now() + time;
     while Instant::now() < until {
-        if over.load(Ordering::Relaxed) {
+        if board.left() {
             return false;
         }
         std::thread::sleep(LOOK.min(until.saturating_duration_since(Instant::now())));
     }
-    !over.load(Ordering::Relaxed)
+    !board.left()
 }
 
 impl ReceivedRecording {
     /// Writes what arrives by this connection into the file.
-    fn receive(
-        &mut self,
-        connection: &mut LinkConnection,
-        board: &LinkBoard,
-        over: &AtomicBool,
-    ) -> Ending {
+    fn receive(&mut self, connection: &mut LinkConnection, board: &LinkBoard) -> Ending {
         let lost = |connection: &LinkConnection| {
             let why = connection.last_words();
             Ending::Lost(why.unwrap_or_else(|| "the connection was closed".to_owned()))
@@ -174,7 +181,7 @@ impl ReceivedRecording {
                 heard = Instant::now();
                 board.up();
             }
-            if over.load(Ordering::Relaxed) {
+            if board.left() {
                 return Ending::Left;
             }
             if self.confirm(connection).is_err() {

@@ -3,11 +3,13 @@
 use std::fmt;
 use std::io::{self, ErrorKind, Read, Write as _};
 use std::os::fd::AsFd;
+use std::path::Path;
 use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use bstr::ByteSlice as _;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, Signal, kill_process};
 
 use super::destination::{Destination, SessionId};
 use super::protocol::{Hello, PROTOCOL};
@@ -22,6 +24,11 @@ const QUESTION: Duration = Duration::from_secs(5);
 const AGAIN: Duration = Duration::from_secs(40);
 /// How long the other side may take to end.
 const ENDING: Duration = Duration::from_secs(3);
+/// How long ssh may take to end then, and when it was asked to.
+const CLOSING: Duration = Duration::from_millis(200);
+/// Runs its arguments without the signals that the terminal sends: hullwatch gets them as well, and needs
+/// ssh to tell the collector there. ssh leaves ignored signals ignored.
+const SHIELDED: &str = r#"trap "" HUP INT QUIT; exec "$@""#;
 
 /// A password, which is never printed.
 pub struct Password(Vec<u8>);
@@ -48,7 +55,9 @@ impl fmt::Debug for Password {
 
 impl Drop for Password {
     fn drop(&mut self) {
-        self.0.fill(0);
+        self.0.clear();
+        // What was erased while it was typed is in the rest.
+        self.0.resize(self.0.capacity(), 0);
         std::hint::black_box(&self.0);
     }
 }
@@ -75,6 +84,8 @@ pub(super) enum ConnectError {
     Passing(String),
     /// It will not.
     Lasting(String),
+    /// Nobody waits for it any more.
+    GivenUp,
 }
 
 /// A running ssh, after the greeting.
@@ -95,13 +106,19 @@ type Ask<'a> = &'a mut dyn FnMut(&[String]) -> Result<Password, String>;
 
 impl RemoteCollector {
     /// Starts the collector there and connects to it. `ask` asks the person for the password there; its
-    /// argument is what was said before. Returns what was said there as well.
+    /// argument is what was said before. `given_up`: whether the person no longer waits. Returns what was
+    /// said there as well.
     ///
     /// # Errors
     /// Why it does not start, in one sentence.
-    pub fn start(&mut self, ask: Ask<'_>) -> Result<(LinkConnection, Vec<String>), String> {
-        let (connection, hello) = match self.connect(Some(ask)) {
+    pub fn start(
+        &mut self,
+        ask: Ask<'_>,
+        given_up: &dyn Fn() -> bool,
+    ) -> Result<(LinkConnection, Vec<String>), String> {
+        let (connection, hello) = match self.connect(Some(ask), given_up) {
             Ok(connected) => connected,
+            Err(ConnectError::GivenUp) => return Err("interrupted".to_owned()),
             Err(ConnectError::Passing(why) | ConnectError::Lasting(why)) => return Err(why),
         };
         if !hello.there {
@@ -112,8 +129,11 @@ impl RemoteCollector {
     }
 
     /// Connects again to the collector that runs there. Nobody is asked.
-    pub(super) fn again(&mut self) -> Result<LinkConnection, ConnectError> {
-        let (connection, hello) = self.connect(None)?;
+    pub(super) fn again(
+        &mut self,
+        given_up: &dyn Fn() -> bool,
+    ) -> Result<LinkConnection, ConnectError> {
+        let (connection, hello) = self.connect(None, given_up)?;
         if hello.there {
             return Ok(connection);
         }
@@ -127,6 +147,7 @@ impl RemoteCollector {
     fn connect(
         &mut self,
         mut ask: Option<Ask<'_>>,
+        given_up: &dyn Fn() -> bool,
     ) -> Result<(LinkConnection, Hello), ConnectError> {
         let again = ask.is_none();
         let prompt = format!("hullwatch-password-{}:", self.session);
@@ -144,6 +165,9 @@ impl RemoteCollector {
         loop {
             if let Some(hello) = connection.greeting() {
                 return self.checked(hello).map(|hello| (connection, hello));
+            }
+            if given_up() {
+                return Err(ConnectError::GivenUp);
             }
             if connection.read.len() > MOST_BEFORE {
                 let why = format!(
@@ -243,7 +267,11 @@ impl RemoteCollector {
 
 impl LinkConnection {
     fn open(program: &str, arguments: &[String]) -> io::Result<Self> {
-        let mut child = Command::new(program)
+        if !is_there(program) {
+            return Err(ErrorKind::NotFound.into());
+        }
+        let mut child = Command::new("/bin/sh")
+            .args(["-c", SHIELDED, "sh", program])
             .args(arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -306,18 +334,32 @@ impl LinkConnection {
     /// Ends ssh; after this time by force. Returns its exit code.
     pub(super) fn end(&mut self, patience: Duration) -> Option<i32> {
         self.stdin = None;
-        let until = Instant::now() + patience.max(Duration::from_millis(200));
-        while Instant::now() < until {
-            if let Ok(Some(status)) = self.child.try_wait() {
-                // The rest of what it said.
-                while self.stderr.is_some() && self.said.len() < MOST_SAID && self.wait_for_rest() {
+        let child = Pid::from_child(&self.child);
+        // ssh may be asking the person something: asked to end, it gives the terminal back.
+        let stages = [
+            (patience.max(CLOSING), Signal::TERM),
+            (CLOSING, Signal::KILL),
+        ];
+        for (time, signal) in stages {
+            let until = Instant::now() + time;
+            while Instant::now() < until {
+                if let Ok(Some(status)) = self.child.try_wait() {
+                    // The rest of what it said.
+                    while self.stderr.is_some()
+                        && self.said.len() < MOST_SAID
+                        && self.wait_for_rest()
+                    {}
+                    return status.code();
                 }
-                return status.code();
+                if !self.wait(Duration::from_millis(20)) {
+                    std::thread::sleep(Duration::from_millis(10));
+                }
+                // Nobody needs the rest of the recording.
+                self.read.clear();
             }
-            self.wait(Duration::from_millis(20));
+            // It was not waited for, so the number is still its own.
+            let _ = kill_process(child, signal);
         }
-        // It may have ended meanwhile.
-        let _ = self.child.kill();
         self.child.wait().ok().and_then(|status| status.code())
     }
 
@@ -328,11 +370,11 @@ impl LinkConnection {
         self.said.len() > before
     }
 
-    /// The other side is to end; ends ssh.
-    pub(super) fn leave(mut self, last: &[u8]) {
-        // If it is gone, there is nothing to end.
-        let _ = self.say(last);
+    /// The other side is to end; ends ssh. Returns whether that could be sent.
+    pub(super) fn leave(mut self, last: &[u8]) -> bool {
+        let told = self.say(last).is_ok();
         self.end(ENDING);
+        told
     }
 
     /// The last thing that ssh said.
@@ -344,10 +386,16 @@ impl LinkConnection {
 
 impl Drop for LinkConnection {
     fn drop(&mut self) {
-        self.stdin = None;
-        // Both fail when it has ended already.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.end(Duration::ZERO);
+    }
+}
+
+/// Whether a program can be found.
+fn is_there(program: &str) -> bool {
+    match (program.contains('/'), std::env::var_os("PATH")) {
+        (true, _) => Path::new(program).exists(),
+        (false, Some(path)) => std::env::split_paths(&path).any(|at| at.join(program).exists()),
+        (false, None) => false,
     }
 }
 

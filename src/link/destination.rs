@@ -93,12 +93,10 @@ fn quoted(word: &str) -> String {
 }
 
 /// Whether a word arrives unchanged whatever the login shell of the other host is: not every shell takes
-/// a backslash literally.
+/// a backslash or an exclamation mark literally.
 #[must_use]
 pub fn can_be_passed(word: &str) -> bool {
-    !word
-        .chars()
-        .any(|c| c.is_control() || c == '\\' || c == '\'')
+    !word.chars().any(|c| c.is_control() || "'\\!".contains(c))
 }
 
 /// The name of a session: the screen and its collector find each other by it.
@@ -238,7 +236,7 @@ mod tests {
     #[test]
     fn words_that_some_shells_change_are_not_passed() {
         assert!(can_be_passed("/etc/a b;$(id).toml"));
-        for word in ["it's", "back\\slash", "a\nb", "\u{1b}[2J"] {
+        for word in ["it's", "x!y", "back\\slash", "a\nb", "\u{1b}[2J"] {
             assert!(!can_be_passed(word), "{word}");
         }
     }

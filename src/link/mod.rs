@@ -13,6 +13,7 @@ mod held;
 mod pace;
 mod protocol;
 mod sender;
+mod socket;
 #[cfg(test)]
 mod tests;
 
@@ -22,3 +23,4 @@ pub use connection::{LinkConnection, Password, RemoteCollector};
 pub use destination::{Destination, SessionId, can_be_passed};
 pub use protocol::{Hello, PROTOCOL};
 pub use sender::{LinkSender, relay};
+pub use socket::{LINK_FOLDER, listen, socket_path};

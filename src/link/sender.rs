@@ -1,25 +1,25 @@
 //! The collector's side of a link: passes a recording on to whoever shows it, at a limited rate, and
 //! continues after an interruption.
 //!
-//! The collector listens on a Unix socket of its own, and only accepts processes of its own user. The
-//! program that ssh starts connects to it (`relay`) and copies bytes.
+//! The collector listens on a Unix socket of its own. The program that ssh starts connects to it (`relay`)
+//! and copies bytes.
 
 use std::fs::File;
 use std::io::{self, ErrorKind, Read as _, Write as _};
-use std::os::linux::net::SocketAddrExt as _;
-use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
-use rustix::net::sockopt::socket_peercred;
 use rustix::pipe::{PipeFlags, fcntl_setpipe_size, pipe_with};
 
 use super::destination::SessionId;
 use super::held::HeldBytes;
 use super::pace::SendingPace;
 use super::protocol::{Frame, HEAD, Hello, ScreenAnswer};
+use super::socket::socket_path;
 
 /// Largest content of a frame, bytes.
 const MOST_CONTENT: usize = 16 << 10;
@@ -29,6 +29,8 @@ const MOST_LINE: usize = 1 << 10;
 const SMALL_PIPE: usize = 4096;
 /// Longest wait for something to do.
 const LOOK: Duration = Duration::from_millis(250);
+/// How long the first screen may take: it was there when the collector was started.
+const FIRST: Duration = Duration::from_secs(60);
 /// How long the rest of a recording that ends may take to be sent.
 const LAST: Duration = Duration::from_secs(10);
 
@@ -46,7 +48,9 @@ pub struct LinkSender {
     screen: Option<ConnectedScreen>,
     /// Since when no screen is connected.
     alone: Instant,
-    /// How long a screen may be away.
+    /// A screen has begun to receive.
+    begun: bool,
+    /// How long a screen may be away then.
     patience: Duration,
 }
 
@@ -73,22 +77,17 @@ enum Continuation {
     Over,
 }
 
-fn address(session: &SessionId) -> io::Result<SocketAddr> {
-    SocketAddr::from_abstract_name(format!("hullwatch-{session}"))
-}
-
 impl LinkSender {
-    /// Listens for the screen of a session. Returns the end of the pipe that the recording goes into, and
-    /// the maximum number of events that should wait for it.
+    /// Serves the screens that connect. Returns the end of the pipe that the recording goes into, and the
+    /// maximum number of events that should wait for it.
     ///
     /// # Errors
-    /// When the session exists, or there is no pipe.
+    /// When there is no pipe.
     pub fn new(
-        session: &SessionId,
+        listener: UnixListener,
         limit: Option<u32>,
         patience: Duration,
     ) -> io::Result<(Self, File, usize)> {
-        let listener = UnixListener::bind_addr(&address(session)?)?;
         listener.set_nonblocking(true)?;
         let (pipe, end) = pipe_with(PipeFlags::CLOEXEC)?;
         fcntl_setfl(&pipe, fcntl_getfl(&pipe)? | OFlags::NONBLOCK)?;
@@ -105,6 +104,7 @@ impl LinkSender {
             complete: false,
             screen: None,
             alone: now,
+            begun: false,
             patience,
         };
         Ok((sender, end.into(), SendingPace::waiting(limit)))
@@ -124,7 +124,11 @@ impl LinkSender {
                 ends.get_or_insert(now + LAST);
             }
             let late = ends.is_some_and(|at| now >= at) || (stopping && self.screen.is_none());
-            let left = self.screen.is_none() && now.duration_since(self.alone) >= self.patience;
+            let patience = match self.begun {
+                true => self.patience,
+                false => self.patience.min(FIRST),
+            };
+            let left = self.screen.is_none() && now.duration_since(self.alone) >= patience;
             if late || left {
                 return Ok(());
             }
@@ -140,7 +144,10 @@ impl LinkSender {
                 Continuation::On => {}
                 Continuation::Over => return Ok(()),
                 Continuation::Lost => {
-                    self.screen = None;
+                    // It may have said goodbye, and closed the connection at once.
+                    if self.screen.take().is_some_and(ConnectedScreen::said_bye) {
+                        return Ok(());
+                    }
                     self.alone = Instant::now();
                 }
             }
@@ -182,11 +189,6 @@ impl LinkSender {
             Err(error) if is_passing(&error) => return Ok(()),
             Err(error) => return Err(error),
         };
-        let ours = rustix::process::geteuid();
-        if !socket_peercred(&stream).is_ok_and(|peer| peer.uid == ours) {
-            tracing::warn!("a process of another user connected");
-            return Ok(());
-        }
         stream.set_nonblocking(true)?;
         self.screen = Some(ConnectedScreen {
             stream,
@@ -226,6 +228,7 @@ impl LinkSender {
                 Some(ScreenAnswer::Bye) => return Continuation::Over,
                 Some(ScreenAnswer::From(offset)) if !screen.ready && self.held.resume(offset) => {
                     screen.ready = true;
+                    self.begun = true;
                 }
                 Some(ScreenAnswer::Has(offset)) if screen.ready => {
                     match self.held.confirm(offset) {
@@ -273,6 +276,20 @@ impl ConnectedScreen {
         }
     }
 
+    /// Whether the end of the screen is in what the connection still holds.
+    fn said_bye(mut self) -> bool {
+        while self.input.len() <= MOST_LINE {
+            let before = self.input.len();
+            if self.receive().is_err() || self.input.len() == before {
+                break;
+            }
+        }
+        let lines = self.input.split(|byte| *byte == b'\n');
+        lines
+            .map(ScreenAnswer::parse)
+            .any(|answer| answer == Some(ScreenAnswer::Bye))
+    }
+
     /// Writes as much as the connection takes.
     fn send(&mut self) -> io::Result<()> {
         while !self.output.is_empty() {
@@ -298,8 +315,8 @@ fn is_passing(error: &io::Error) -> bool {
 ///
 /// # Errors
 /// When standard output cannot be written.
-pub fn relay(session: &SessionId, confine: impl FnOnce()) -> io::Result<()> {
-    let collector = address(session).and_then(|at| UnixStream::connect_addr(&at));
+pub fn relay(folder: &Path, session: &SessionId, confine: impl FnOnce()) -> io::Result<()> {
+    let collector = UnixStream::connect(socket_path(folder, session));
     let mut out = io::stdout().lock();
     writeln!(out, "{}", Hello::here(collector.is_ok()))?;
     out.flush()?;

@@ -3,8 +3,8 @@
 
 use std::fs::File;
 use std::io::{ErrorKind, Read as _, Write as _};
-use std::os::linux::net::SocketAddrExt as _;
-use std::os::unix::net::{SocketAddr, UnixStream};
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use super::destination::SessionId;
 use super::protocol::{Frame, ScreenAnswer};
 use super::sender::LinkSender;
+use super::socket::{listen, socket_path};
 use crate::core::Core;
 use crate::detect::Settings;
 use crate::event::{ContainerId, Event, Fork, Kind, LostReason, Timestamp};
@@ -22,19 +23,22 @@ const LONG: Duration = Duration::from_secs(60);
 
 /// A sender that runs.
 struct Sending {
-    session: SessionId,
+    _folder: tempfile::TempDir,
+    socket: PathBuf,
     stop: Arc<AtomicBool>,
     thread: JoinHandle<std::io::Result<()>>,
 }
 
 fn sending(limit: Option<u32>, patience: Duration) -> (Sending, File, usize) {
-    let session = SessionId::random().unwrap();
-    let (sender, pipe, waiting) = LinkSender::new(&session, limit, patience).unwrap();
+    let (folder, session) = (tempfile::tempdir().unwrap(), SessionId::random().unwrap());
+    let listener = listen(folder.path(), &session).unwrap();
+    let (sender, pipe, waiting) = LinkSender::new(listener, limit, patience).unwrap();
     let stop = Arc::new(AtomicBool::new(false));
     let stops = Arc::clone(&stop);
     let thread = std::thread::spawn(move || sender.run(&stops));
     let sending = Sending {
-        session,
+        socket: socket_path(folder.path(), &session),
+        _folder: folder,
         stop,
         thread,
     };
@@ -48,10 +52,8 @@ struct Receiving {
 }
 
 impl Receiving {
-    fn connect(session: &SessionId, from: usize) -> Self {
-        let name = format!("hullwatch-{session}");
-        let address = SocketAddr::from_abstract_name(name).unwrap();
-        let stream = UnixStream::connect_addr(&address).unwrap();
+    fn connect(sending: &Sending, from: usize) -> Self {
+        let stream = UnixStream::connect(&sending.socket).unwrap();
         stream.set_read_timeout(Some(LONG)).unwrap();
         let mut screen = Self {
             stream,
@@ -108,15 +110,16 @@ fn a_link_that_breaks_continues_where_it_was() {
     let made = wanted.clone();
     let writer = std::thread::spawn(move || pipe.write_all(&made).unwrap());
     let mut got = Vec::new();
-    for part in 1..=8 {
-        let mut screen = Receiving::connect(&sending.session, got.len());
+    // Not all of it: a screen that has everything is told the end.
+    for part in 1..8 {
+        let mut screen = Receiving::connect(&sending, got.len());
         screen.receive(&mut got, (part << 17) - 1);
         // Frames that were on their way are lost with the connection.
         if part % 2 == 0 {
             screen.next();
         }
     }
-    let mut screen = Receiving::connect(&sending.session, got.len());
+    let mut screen = Receiving::connect(&sending, got.len());
     screen.receive(&mut got, wanted.len());
     assert!(got == wanted);
     writer.join().unwrap();
@@ -131,9 +134,9 @@ fn another_screen_takes_over_from_one_whose_end_was_not_noticed() {
     let (sending, mut pipe, _) = sending(None, LONG);
     pipe.write_all(b"one").unwrap();
     let mut got = Vec::new();
-    let mut first = Receiving::connect(&sending.session, 0);
+    let mut first = Receiving::connect(&sending, 0);
     first.receive(&mut got, 3);
-    let mut second = Receiving::connect(&sending.session, 3);
+    let mut second = Receiving::connect(&sending, 3);
     pipe.write_all(b"two").unwrap();
     second.receive(&mut got, 6);
     assert_eq!(got, b"onetwo");
@@ -156,15 +159,15 @@ fn a_screen_that_sends_nonsense_is_dropped_and_the_next_one_is_served() {
         &[b'x'; 5000],
     ];
     for bytes in nonsense {
-        let mut screen = Receiving::connect(&sending.session, 0);
+        let mut screen = Receiving::connect(&sending, 0);
         screen.stream.write_all(bytes).unwrap();
         while screen.next().is_some() {}
     }
     // What was never sent cannot be continued.
-    let mut screen = Receiving::connect(&sending.session, 1000);
+    let mut screen = Receiving::connect(&sending, 1000);
     assert_eq!(screen.next(), None);
     let mut got = Vec::new();
-    Receiving::connect(&sending.session, 0).receive(&mut got, 4);
+    Receiving::connect(&sending, 0).receive(&mut got, 4);
     assert_eq!(got, b"data");
     sending.stop.store(true, Ordering::Relaxed);
     sending.thread.join().unwrap().unwrap();
@@ -178,12 +181,28 @@ fn a_collector_whose_screen_stays_away_ends() {
 }
 
 #[test]
+fn a_goodbye_counts_although_the_connection_is_closed_at_once() {
+    // Ten times: the sender may notice the end by reading or by writing.
+    for _ in 0..10 {
+        let (sending, mut pipe, _) = sending(None, LONG);
+        pipe.write_all(&pattern(60_000)).unwrap();
+        let mut screen = Receiving::connect(&sending, 0);
+        screen.receive(&mut Vec::new(), 1);
+        screen.say(ScreenAnswer::Bye);
+        screen.stream.shutdown(std::net::Shutdown::Both).unwrap();
+        let told = Instant::now();
+        sending.thread.join().unwrap().unwrap();
+        assert!(told.elapsed() < LONG / 2);
+    }
+}
+
+#[test]
 fn a_limit_is_kept() {
     const LIMIT: u32 = 4000;
     let (sending, mut pipe, _) = sending(Some(LIMIT), LONG);
     let made = pattern(100_000);
     let writer = std::thread::spawn(move || pipe.write_all(&made));
-    let mut screen = Receiving::connect(&sending.session, 0);
+    let mut screen = Receiving::connect(&sending, 0);
     let (begun, mut got, mut frames) = (Instant::now(), Vec::new(), 0);
     while begun.elapsed() < Duration::from_secs(3) {
         let before = got.len();
@@ -205,7 +224,7 @@ fn a_slow_link_loses_events_of_the_noisy_container_and_counts_each() {
     let header = Header::here(Timestamp(1), Settings::default());
     let target = RecordingTarget::Pipe { end: pipe, waiting };
     let mut recorder = Recorder::start_with(target, &header, Vec::new(), None).unwrap();
-    let mut screen = Receiving::connect(&sending.session, 0);
+    let mut screen = Receiving::connect(&sending, 0);
     const EVENTS: u64 = 60_000;
     let quiet = |seq: u64| seq.is_multiple_of(10_000);
     for seq in 1..=EVENTS {

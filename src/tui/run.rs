@@ -41,6 +41,9 @@ const NEWS: Duration = Duration::from_millis(250);
 /// Interval between two readings of the host for its page.
 const MACHINE: Duration = Duration::from_secs(2);
 
+/// How long a collector on another host may take to be told of the end, when the loop is stuck.
+const GOODBYE: Duration = Duration::from_secs(1);
+
 /// Keys that come faster than this belong to a held key.
 const HELD: Duration = Duration::from_millis(250);
 /// Time after the last of them at which the delayed parts are drawn.
@@ -130,6 +133,9 @@ pub fn run_attached(
     player.follow();
     let source = |_| Ok(Source::Replay(Box::new(player)));
     run(source, SourceKind::Attached, config, |app| {
+        if let Some(link) = attached.link.clone() {
+            terminal::at_last(Box::new(move || link.leave_within(GOODBYE)));
+        }
         app.viewpoint.go_when_read(attached.bookmark.at);
         app.viewpoint.arrives_by(attached.link);
         app.policy = attached.policy;

@@ -28,15 +28,14 @@ struct Host {
 }
 
 impl Host {
-    /// Starts it; `None` where sshd is missing, which the test's output says.
-    fn start() -> Option<Self> {
-        let Some(unpacked) = std::env::var_os(SSHD) else {
-            let promised = std::env::var("CI").as_deref() == Ok("true");
-            assert!(!promised, "this test needs {SSHD}");
-            eprintln!("DID NOT RUN: needs {SSHD}, a directory with openssh-server unpacked");
-            return None;
-        };
-        let unpacked = PathBuf::from(unpacked);
+    /// Starts it. Where there is an engine for the tests there is an sshd as well: it is not skipped.
+    fn start() -> Self {
+        let unpacked = std::env::var_os(SSHD).map(PathBuf::from);
+        let unpacked = unpacked
+            .filter(|path| path.join("usr/sbin/sshd").exists())
+            .unwrap_or_else(|| {
+                panic!("{SSHD} must be a directory with openssh-server unpacked: use tests/run")
+            });
         let folder = tempfile::tempdir().unwrap();
         let dir = folder.path();
         for key in ["host", "user"] {
@@ -121,7 +120,7 @@ impl Host {
             assert!(Instant::now() < until, "{}", host.log());
             std::thread::sleep(Duration::from_millis(50));
         }
-        Some(host)
+        host
     }
 
     fn log(&self) -> String {
@@ -186,12 +185,22 @@ impl Host {
         serving.count()
     }
 
-    fn temporary_files(&self) -> Vec<PathBuf> {
-        let all = std::fs::read_dir(self.folder.path()).unwrap().flatten();
-        let all = all.map(|entry| entry.path());
-        all.filter(|path| path.extension().is_some_and(|e| e == "zst"))
-            .collect()
+    /// The sockets of collectors, in the mount namespace of sshd.
+    fn sockets(&self) -> usize {
+        let folder = format!("/proc/{}/root/run/hullwatch/link", self.sshd.id());
+        std::fs::read_dir(folder).unwrap().count()
     }
+
+    fn temporary_files(&self) -> Vec<PathBuf> {
+        recordings_in(self.folder.path())
+    }
+}
+
+fn recordings_in(folder: &Path) -> Vec<PathBuf> {
+    let all = std::fs::read_dir(folder).unwrap().flatten();
+    let all = all.map(|entry| entry.path());
+    all.filter(|path| path.extension().is_some_and(|e| e == "zst"))
+        .collect()
 }
 
 impl Drop for Host {
@@ -216,7 +225,7 @@ fn an_attack_on_another_host_is_shown_here_and_a_cut_link_continues() {
     if !engine_is_ready() {
         return;
     }
-    let Some(host) = Host::start() else { return };
+    let host = Host::start();
     let container = Engine::tests().run(&["--name", "hw-linked"], BUSYBOX, &["sleep", "600"]);
     let record = host.folder.path().join("kept.jsonl.zst");
     let mut screen = host.show(&["--record", record.to_str().unwrap()]);
@@ -225,6 +234,7 @@ fn an_attack_on_another_host_is_shown_here_and_a_cut_link_continues() {
         text.contains("LIVE") && text.contains("hw-linked")
     });
     assert_eq!(host.collectors(), 1);
+    assert_eq!(host.sockets(), 1);
     container.sh("mkdir /tmp/first && cp /bin/busybox /tmp/first/true && /tmp/first/true");
     screen.type_in("3");
     screen.type_in("/hw-linked sev>=m\r");
@@ -258,6 +268,7 @@ fn an_attack_on_another_host_is_shown_here_and_a_cut_link_continues() {
     assert!(screen.ended());
     screen.given_back();
     until("the collector runs on", || host.collectors() == 0);
+    assert_eq!(host.sockets(), 0);
     assert_eq!(host.temporary_files(), std::slice::from_ref(&record));
     // Nothing is missing in what was recorded, and nothing is in it twice.
     let program = env!("CARGO_BIN_EXE_hullwatch");
@@ -297,7 +308,7 @@ fn a_limited_link_loses_what_a_noisy_container_does_and_says_so() {
     if !engine_is_ready() {
         return;
     }
-    let Some(host) = Host::start() else { return };
+    let host = Host::start();
     let engine = Engine::tests();
     let noisy = engine.run(&["--name", "hw-noisy"], BUSYBOX, &["sleep", "600"]);
     let quiet = engine.run(&["--name", "hw-quiet"], BUSYBOX, &["sleep", "600"]);
@@ -311,10 +322,35 @@ fn a_limited_link_loses_what_a_noisy_container_does_and_says_so() {
         let text = picture.contents();
         text.contains("/tmp/hidden") && text.contains(" lost") && !text.contains(" 0 lost")
     });
+    // What was received has no name, so that nothing is left however the screen ends.
+    assert_eq!(host.temporary_files(), [] as [PathBuf; 0]);
     screen.type_in("q");
     assert!(screen.ended());
     until("the collector runs on", || host.collectors() == 0);
-    assert_eq!(host.temporary_files(), [] as [PathBuf; 0]);
+}
+
+#[test]
+fn the_collector_on_another_host_ends_with_the_screen_however_that_ends() {
+    if !engine_is_ready() {
+        return;
+    }
+    let host = Host::start();
+    let ends: [fn(&mut Screen); 3] = [
+        Screen::hang_up,
+        |screen| screen.signal("-TERM"),
+        |screen| screen.signal("-HUP"),
+    ];
+    for end in ends {
+        let mut screen = host.show(&[]);
+        screen.shows(24, 80, |picture| picture.contents().contains("LIVE"));
+        assert_eq!(host.collectors(), 1);
+        end(&mut screen);
+        assert!(screen.ended());
+        // Long before it would give up.
+        until("the collector runs on", || host.collectors() == 0);
+        assert_eq!(host.temporary_files(), [] as [PathBuf; 0]);
+    }
+    assert_eq!(host.sockets(), 0);
 }
 
 /// Programs that take the place of ssh, and of those of the other host.
@@ -347,6 +383,10 @@ impl FakeHost {
         );
         script(&dir.join("ssh"), &ssh);
         Self { folder }
+    }
+
+    fn temporary_files(&self) -> Vec<PathBuf> {
+        recordings_in(self.folder.path())
     }
 
     fn show(&self, host: &str) -> Screen {
@@ -384,6 +424,15 @@ fn sudos_password_is_asked_for_before_the_screen_and_kept_out_of_sight() {
     screen.wait_for("Sorry, try again.\r\nsudo password on ann@box: ");
     screen.type_in("right one\r");
     screen.shows(24, 80, |picture| picture.contents().contains("shop-"));
+    // Nor is it in the file of a crash.
+    let limits = format!("/proc/{}/limits", screen.child.process_id().unwrap());
+    let limits = std::fs::read_to_string(limits).unwrap();
+    let core = limits.lines().find(|line| line.starts_with("Max core"));
+    assert_eq!(
+        core.unwrap().split_whitespace().nth(4),
+        Some("0"),
+        "{limits}"
+    );
     screen.type_in("q");
     assert!(screen.ended());
     screen.given_back();
@@ -395,6 +444,41 @@ fn sudos_password_is_asked_for_before_the_screen_and_kept_out_of_sight() {
         arguments.contains("-- ann@box exec /bin/sh -c"),
         "{arguments}"
     );
+}
+
+#[test]
+fn whoever_leaves_while_the_link_begins_ends_the_collector_there() {
+    // It greets, and then sends nothing.
+    let text = "echo HULLWATCH-LINK 1 0.1.0 ready; cat >\"${0%/bin/hullwatch}/answers\"";
+    let ends: [fn(&mut Screen); 3] = [
+        |screen| screen.type_in("\u{3}"),
+        Screen::hang_up,
+        |screen| screen.signal("-TERM"),
+    ];
+    for end in ends {
+        let host = FakeHost::new(Some(text));
+        script(&host.folder.path().join("bin/id"), "echo 0");
+        let mut screen = host.show("box");
+        let answers = || {
+            let path = host.folder.path().join("answers");
+            std::fs::read_to_string(path).unwrap_or_default()
+        };
+        until("it does not begin", || answers() == "from 0\n");
+        assert_eq!(host.temporary_files(), [] as [PathBuf; 0]);
+        end(&mut screen);
+        assert!(screen.ended());
+        assert_eq!(answers(), "from 0\nbye\n");
+    }
+}
+
+#[test]
+fn a_signal_while_sudos_password_is_typed_gives_the_terminal_back() {
+    let host = FakeHost::new(None);
+    let mut screen = host.show("ann@box");
+    screen.wait_for("sudo password on ann@box: ");
+    screen.signal("-TERM");
+    assert!(screen.ended());
+    screen.wait_for("no password: interrupted");
 }
 
 #[test]
