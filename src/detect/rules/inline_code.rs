@@ -2,6 +2,7 @@
 
 use bstr::ByteSlice as _;
 
+use super::fetched_commands;
 use crate::catalog;
 use crate::detect::program_roles;
 use crate::detect::program_roles::StartedProgram;
@@ -20,7 +21,7 @@ pub(super) fn runs_decoded(names: &ProgramAdditions, exec: &Exec) -> bool {
 }
 
 /// Inline code that runs what it reads from its input: `curl … | python3 -c
-/// 'exec(sys.stdin.read())'`.
+/// 'exec(sys.stdin.read())'`, `curl … | xargs -I{} sh -c {}`.
 pub(super) fn runs_input<'a>(
     names: &ProgramAdditions,
     started: impl Into<StartedProgram<'a>>,
@@ -28,7 +29,15 @@ pub(super) fn runs_input<'a>(
     let started = started.into();
     let has = |text: &[u8], words: &[&[u8]]| words.iter().any(|word| text.find(word).is_some());
     let reads: &[&[u8]] = &[b"stdin", b"STDIN", b"<>"];
-    names.is_interpreter(program_roles::name(started.exe, started.argv))
+    let name = program_roles::name(started.exe, started.argv);
+    match name {
+        b"xargs" | b"parallel" => {
+            return fetched_commands::hands_input_to_shell(names, started.argv);
+        }
+        _ if name.ends_with(b"awk") => return fetched_commands::awk_runs_input(started.argv),
+        _ => {}
+    }
+    names.is_interpreter(name)
         && started.script.is_none()
         && program_roles::takes_text(started.argv)
         && started
@@ -36,18 +45,4 @@ pub(super) fn runs_input<'a>(
             .iter()
             .skip(1)
             .any(|text| has(text, reads) && has(text, catalog::words::RUNNING_CALLS))
-}
-
-/// The shell's text runs the output of a program as a file: `source <(curl …)`.
-pub(super) fn sources_output(text: &[u8], word: &[u8]) -> bool {
-    text.find_iter(b"<(").any(|at| {
-        let (before, inside) = text.split_at(at);
-        let end = inside.find_byte(b')').unwrap_or(inside.len());
-        let before = before.trim_end();
-        let sources = before.ends_with(b"source") || before == b"." || before.ends_with(b" .");
-        sources
-            && inside
-                .get(..end)
-                .is_some_and(|part| part.contains_str(word))
-    })
 }
