@@ -18,6 +18,7 @@ mod drifted_script;
 mod etc;
 mod exec_refused;
 mod exec_session;
+mod fetched_at_start;
 mod fetched_commands;
 mod file_capability;
 mod file_modes;
