@@ -65,6 +65,7 @@ mod startup_drift;
 mod timestomp;
 mod traces;
 mod trust_store;
+mod tunnel;
 mod watched;
 mod young_sockets;
 
@@ -133,6 +134,7 @@ pub(crate) const ALL: &[&Rule] = &[
     &control_api::CLUSTER,
     &listen::RULE,
     &raw_socket::RULE,
+    &tunnel::RULE,
     &dns_tunnel::RULE,
     &new_name::RULE,
     &isolation::MOUNT,
