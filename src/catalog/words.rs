@@ -174,6 +174,26 @@ pub(crate) const RUNNING_CALLS: &[&[u8]] = &[
     b"instance_eval",
 ];
 
+/// Calls of interpreters that fetch text from another host.
+pub(crate) const FETCHING_CALLS: &[&[u8]] = &[
+    b"urlopen(",
+    b"requests.get(",
+    b"r.get(",
+    b"httpx.get(",
+    b"http.get(",
+    b"https.get(",
+    b"get('http",
+    b"get(\"http",
+    b"get \"http",
+    b"get 'http",
+    b"fetch(",
+    b"open('http",
+    b"open(\"http",
+    b"file_get_contents('http",
+    b"file_get_contents(\"http",
+    b"Net::HTTP",
+];
+
 /// Words of a typed program that talks to a peer.
 pub(crate) const TALKS: &[&[u8]] = &[
     b"socket",

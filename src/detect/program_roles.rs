@@ -124,6 +124,15 @@ pub(crate) fn takes_text(argv: &[Bytes]) -> bool {
     short.any(|a| a.ends_with(b"c") || a.ends_with(b"e") || php && *a == "-r")
 }
 
+/// The inline code is applied to each line of the given files: `perl -pi -e`, `ruby -ne`. A long list of
+/// arguments is known in part only, so that a file may be among them that `argv` lacks.
+#[must_use]
+pub(crate) fn filters(argv: &[Bytes]) -> bool {
+    let mut options = argv.iter().skip(1).take_while(|a| a.starts_with(b"-"));
+    let each = |a: &Bytes| !a.starts_with(b"--") && a.iter().any(|l| matches!(l, b'n' | b'p'));
+    takes_text(argv) && options.any(each)
+}
+
 /// The program text among a shell's arguments: what follows `-c`, also in a cluster such as `-ec`.
 #[must_use]
 pub(crate) fn shell_text(argv: &[Bytes]) -> Option<&[u8]> {

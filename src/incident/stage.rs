@@ -85,6 +85,7 @@ const STAGES: &[(&str, Stage)] = &[
     ("net.dns-tunnel", stage("DNS tunnel", 30)),
     ("net.listen-new", stage("new listener", 20)),
     ("net.raw-socket", stage("raw socket", 15)),
+    ("net.tunnel", stage("tunnel", 40)),
     ("priv.became-root", stage("became root", 50)),
     ("priv.device", stage("raw device", 60)),
     ("priv.kernel", stage("kernel code", 80)),

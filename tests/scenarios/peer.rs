@@ -12,10 +12,14 @@ import socket, threading, http.server
 class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         body = b'#!/bin/sh\necho fetched >/tmp/fetched\n'
+        # A command for whoever asks again and again, and a program.
+        if self.path.startswith('/command'): body = b'id\n'
+        if self.path.startswith('/program'): body = open('/usr/bin/true', 'rb').read() + b'x'
         self.send_response(200)
         self.send_header('Content-Length', str(len(body)))
         self.end_headers()
         self.wfile.write(body)
+    do_POST = do_GET
     def log_message(self, *rest): pass
 def web(address):
     http.server.ThreadingHTTPServer((address, 80), Handler).serve_forever()
@@ -29,6 +33,12 @@ def command(port, sends):
         try: c.sendall(sends)
         except OSError: pass
         threading.Timer(2, c.close).start()
+def datagrams(port, sends):
+    s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    s.bind(('0.0.0.0', port))
+    while True:
+        _, who = s.recvfrom(4096)
+        if sends: s.sendto(sends, who)
 def names():
     s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     s.bind(('10.9.8.7', 53))
@@ -49,6 +59,9 @@ for port in (4444, 4445, 4446, 4447):
     threading.Thread(target=command, args=(port, b'id\nsleep 1\nexit\n')).start()
 for port in (443, 2375, 5432, 6443, 9000):
     threading.Thread(target=command, args=(port, b'')).start()
+# The same over UDP; the second one only takes.
+for port, sends in ((5555, b'id\n'), (5556, b'')):
+    threading.Thread(target=datagrams, args=(port, sends)).start()
 # Who connects here stays connected and hears nothing.
 def hold(port):
     s = socket.socket()

@@ -99,6 +99,14 @@ const PROGRAM_DIRS: &[&[u8]] = &[
     b"usr/local/libexec/",
 ];
 
+/// Directories of the functions by which shells complete a command line.
+const COMPLETIONS: &[&[u8]] = &[
+    b"usr/share/bash-completion/",
+    b"usr/share/fish/vendor_completions.d/",
+    b"usr/share/zsh/vendor-completions/",
+    b"usr/local/share/zsh/site-functions/",
+];
+
 /// Whether a directory is one where anybody may write and nothing stays.
 #[must_use]
 pub(crate) fn is_shared(directory: &[u8]) -> bool {
@@ -142,6 +150,10 @@ pub(crate) fn of(path: &[u8]) -> Option<PathClass> {
         b'b' | b's' | b'l' | b'u' if !rest.starts_with(b"srv/") => {
             if let Some(special) = service_dir(rest) {
                 return Some(special);
+            }
+            // An interactive shell reads these.
+            if COMPLETIONS.iter().any(|dir| rest.starts_with(dir)) {
+                return Some(PathClass::ShellStartup);
             }
             let program = PROGRAM_DIRS.iter().any(|d| rest.starts_with(d)) && !is_cache(path);
             program.then_some(PathClass::Program)
@@ -202,6 +214,7 @@ fn etc(name: &[u8]) -> PathClass {
         b"profile" | b"bash.bashrc" | b"bashrc" | b"zshrc" | b"environment" => {
             return PathClass::ShellStartup;
         }
+        b"pip.conf" | b"npmrc" => return PathClass::PackageSources,
         b"hosts" | b"resolv.conf" => return PathClass::Names,
         b"ld.so.cache" => return PathClass::LoaderCache,
         b"hostname" | b"mtab" | b".pwd.lock" | b"passwd-" | b"shadow-" | b"group-"
@@ -226,7 +239,7 @@ fn etc(name: &[u8]) -> PathClass {
         b"rc0.d" | b"rc1.d" | b"rc2.d" | b"rc3.d" | b"rc4.d" | b"rc5.d" | b"rc6.d" | b"rcS.d" => {
             PathClass::Service
         }
-        b"profile.d" => PathClass::ShellStartup,
+        b"profile.d" | b"bash_completion.d" => PathClass::ShellStartup,
         // The system runs these on its own: at a login, for a device, with a network.
         b"update-motd.d" | b"xinetd.d" => PathClass::Service,
         b"udev" if rest.starts_with(b"/rules.d/") => PathClass::Service,
@@ -257,6 +270,7 @@ fn etc(name: &[u8]) -> PathClass {
         }
         b"apk" => PathClass::PackageDatabase,
         b"yum.repos.d" => PathClass::PackageSources,
+        b"xdg" if rest == b"/pip/pip.conf" => PathClass::PackageSources,
         _ => PathClass::EtcBelow,
     }
 }
@@ -304,6 +318,13 @@ fn home(rest: &[u8]) -> Option<PathClass> {
         | b".ashrc"
         | b".cshrc"
         | b".config/fish/config.fish" => Some(PathClass::ShellStartup),
+        b".config/pip/pip.conf"
+        | b".pip/pip.conf"
+        | b".npmrc"
+        | b".yarnrc"
+        | b".yarnrc.yml"
+        | b".condarc"
+        | b".gemrc" => Some(PathClass::PackageSources),
         b".ssh/authorized_keys" | b".ssh/authorized_keys2" | b".ssh/rc" | b".ssh/environment" => {
             Some(PathClass::SshAccess)
         }
@@ -321,6 +342,35 @@ fn home(rest: &[u8]) -> Option<PathClass> {
         _ if is_history(leaf(rest)) && !rest.contains(&b'/') => Some(PathClass::ShellHistory),
         _ => None,
     }
+}
+
+/// Whether the package manager runs the file when its package is changed.
+#[must_use]
+pub(crate) fn is_package_script(path: &[u8]) -> bool {
+    let ends: &[&[u8]] = &[b".preinst", b".postinst", b".prerm", b".postrm"];
+    path.starts_with(b"/var/lib/dpkg/info/") && ends.iter().any(|end| path.ends_with(end))
+}
+
+/// Whether the file holds a registry's address and, as a rule, the token for it: tools write it for
+/// each job.
+#[must_use]
+pub(crate) fn is_registry_login(path: &[u8]) -> bool {
+    matches!(leaf(path), b".npmrc" | b".yarnrc" | b".yarnrc.yml")
+}
+
+/// Directories of trusted certificates and keys.
+const TRUST_STORES: &[&[u8]] = &[
+    b"/usr/share/keyrings/",
+    b"/usr/share/ca-certificates/",
+    b"/usr/local/share/ca-certificates/",
+    b"/usr/share/pki/ca-trust-source/",
+    b"/var/lib/ca-certificates/",
+];
+
+/// Whether the file is in a store of trusted certificates or keys outside `/etc`.
+#[must_use]
+pub(crate) fn is_trusted(path: &[u8]) -> bool {
+    TRUST_STORES.iter().any(|store| path.starts_with(store))
 }
 
 /// Directories whose contents come from package managers of languages, build tools and editors.

@@ -50,6 +50,17 @@ fn each_path_has_its_class() {
         ("/etc/udev/rules.d/9-x.rules", Some(PathClass::Service)),
         ("/etc/network/interfaces", Some(PathClass::EtcBelow)),
         ("/etc/apt/apt.conf.d/99x", Some(PathClass::PackageSources)),
+        ("/etc/pip.conf", Some(PathClass::PackageSources)),
+        (
+            "/root/.config/pip/pip.conf",
+            Some(PathClass::PackageSources),
+        ),
+        ("/home/u/.npmrc", Some(PathClass::PackageSources)),
+        (
+            "/usr/share/bash-completion/completions/ls",
+            Some(PathClass::ShellStartup),
+        ),
+        ("/usr/share/doc/bash/README", None),
         ("/var/spool/at/a0001", Some(PathClass::Cron)),
         (
             "/root/.local/lib/python3.13/site-packages/x.pth",

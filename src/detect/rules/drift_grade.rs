@@ -76,7 +76,9 @@ impl Installations {
     pub(super) fn of(scan: &DriftScan) -> Self {
         let mut found = Self::default();
         for entry in &scan.entries {
-            if entry.package.is_some() || entry.class == FileClass::Packages {
+            let record =
+                entry.class == FileClass::Packages && !paths::is_package_script(&entry.path);
+            if entry.package.is_some() || record {
                 found.system.push(entry.ctime);
             } else if paths::in_package_tree(&entry.path)
                 && !paths::starts_with_python(&entry.path)
@@ -188,6 +190,9 @@ fn by_file(
         Some(PathClass::PackageSources) if installed.of_system(entry.ctime) => {
             return grade(Low, "A source of packages");
         }
+        Some(PathClass::PackageSources) if paths::is_registry_login(&entry.path) => {
+            return grade(Low, "A source of packages");
+        }
         Some(PathClass::PackageSources) => return grade(Medium, "A source of packages"),
         _ => {}
     }
@@ -197,6 +202,13 @@ fn by_file(
         && !installed.of_system(entry.ctime)
     {
         return grade(High, "Code that Python runs at every start");
+    }
+    let listed = entry.kind == NodeKind::File && !installed.of_system(entry.ctime);
+    if listed && paths::is_package_script(&entry.path) {
+        return grade(Medium, "A script of an installed package");
+    }
+    if listed && paths::is_trusted(&entry.path) {
+        return grade(Medium, "A trusted certificate or key");
     }
     match entry.class {
         FileClass::Binary if mount_point => None,

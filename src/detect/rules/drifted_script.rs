@@ -1,5 +1,6 @@
 //! Scripts that are not in the image, and the finding about one that an interpreter runs.
 
+use super::fetched_at_start;
 use super::script_paths::in_memory;
 pub(super) use super::script_paths::is_drift;
 use super::session_scripts;
@@ -57,6 +58,15 @@ pub(super) fn judge_as(
     command: &str,
 ) -> Alerts {
     let shown = crate::event::escape(path).to_string();
+    let by_start = ctx.starting_up() || made(ctx, path) == Some(OrdinaryOrigin::StartUp);
+    if let Some(how) = by_start.then(|| fetched_at_start::of(ctx, path)).flatten() {
+        let alert = ctx.alert_as(&INFO, Severity::Medium, subject, |explanation| {
+            explanation.title = format!("Ran a script that is not in the image: {shown}");
+            explanation.why.push(format!("ran: {command}"));
+            explanation.why.push(how);
+        });
+        return alert.history_of(&Bytes::new(path)).into();
+    }
     if ctx.starting_up() || supervised(ctx, path) {
         return super::startup_drift(ctx, format!("ran the script {shown}")).into();
     }

@@ -5,9 +5,9 @@ use super::drift_grade::{self, Installations};
 use crate::catalog::paths;
 use crate::detect::alert::{Alert, Alerts};
 use crate::detect::rule_context::RuleContext;
-use crate::detect::rules::script_paths::{locate, scripts};
+use crate::detect::rules::script_paths::{self, locate, scripts};
 use crate::detect::{Severity, program_roles};
-use crate::event::{Difference, Differing, DriftScan, Exec};
+use crate::event::{Difference, Differing, DriftScan, Exec, Process};
 use crate::state::ProcessEntry;
 
 /// A process that began within this many seconds of the container's start is its service.
@@ -32,6 +32,34 @@ pub(super) fn examine(ctx: &RuleContext<'_>, scan: &DriftScan) -> Alerts {
     processes
         .filter_map(|process| judge(ctx, scan, &installed, process))
         .collect()
+}
+
+/// A script on a tmpfs is not compared: it was put there since the container started.
+pub(super) fn in_memory(ctx: &RuleContext<'_>, process: &Process) -> Alerts {
+    let exec = process.as_exec();
+    let memory = |path: &Vec<u8>| {
+        let shared = [&b"/dev/shm/"[..], b"/tmp/", b"/var/tmp/"];
+        script_paths::in_memory(ctx, path) && shared.iter().any(|dir| path.starts_with(dir))
+    };
+    let run = scripts(ctx.names(), &exec);
+    let mut run = run.iter().filter_map(|path| locate(ctx, &exec, path));
+    let Some(path) = run.find(memory) else {
+        return Alerts::none();
+    };
+    if ctx.made_at_start(process.started) {
+        return Alerts::none();
+    }
+    let alert = ctx.alert(Severity::Medium, &path, |explanation| {
+        let shown = crate::event::escape(&path);
+        explanation.title = format!("Runs a script that is not in the image: {shown}");
+        let command = program_roles::command_line(&process.argv, &process.exe, 160);
+        explanation.why.push(format!("runs: {command}"));
+        explanation.why.push("the script is on a tmpfs".to_owned());
+    });
+    alert
+        .already_since(process.started)
+        .follows(ctx.event.pid)
+        .into()
 }
 
 fn judge(
@@ -110,6 +138,23 @@ mod tests {
         };
         w.emit(0, 0, Kind::DriftScan(Box::new(scan)));
         w.all("drift.script").first().map(|f| f.severity)
+    }
+
+    #[test]
+    fn a_script_on_a_tmpfs_that_runs_already() {
+        let runs = |path: &str, at_start: bool| {
+            let mut w = World::found();
+            let init = w.init();
+            w.found_process(init, "/usr/bin/python3", &["python3", path], |p| {
+                if at_start {
+                    p.started = Timestamp(1_700_000_001_000_000_000);
+                }
+            });
+            w.all("drift.script").first().map(|f| f.severity)
+        };
+        assert_eq!(runs("/dev/shm/.a", false), Some(Severity::Medium));
+        assert_eq!(runs("/dev/shm/.a", true), None);
+        assert_eq!(runs("/srv/app.py", false), None);
     }
 
     #[test]

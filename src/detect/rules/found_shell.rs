@@ -52,7 +52,7 @@ pub(super) fn examine(ctx: &RuleContext<'_>, memory: &mut Piped, process: &Proce
     };
     let (shell, peer) = match peer {
         Some(_) => (shell, peer),
-        None if typed_loop(ctx, process) => match ctx.process.and_then(|p| connected(ctx, p)) {
+        None if typed_loop(ctx, process) => match ctx.process.and_then(|p| loops_peer(ctx, p)) {
             Some(peer) => (pid, Some(peer)),
             None => (pid, None),
         },
@@ -166,14 +166,40 @@ fn parents_peer(ctx: &RuleContext<'_>, process: &Process) -> Option<SocketAddr> 
 
 /// The peer outside the container to which a process is connected.
 pub(super) fn connected(ctx: &RuleContext<'_>, process: &ProcessEntry) -> Option<SocketAddr> {
+    connected_over(ctx, process, &[Protocol::Tcp, Protocol::Udp])
+}
+
+/// The same by one of these protocols. Every program looks up names, sends logs and asks the time.
+fn connected_over(
+    ctx: &RuleContext<'_>,
+    process: &ProcessEntry,
+    protocols: &[Protocol],
+) -> Option<SocketAddr> {
     let rows = ctx.state.connections_of(ctx.owner, Direction::Outbound);
     let mut own = rows.filter(|(key, row)| {
-        row.pid == process.pid && row.open > 0 && key.protocol == Protocol::Tcp
+        // The end of a datagram socket is not reported.
+        let open = row.open > 0 || key.protocol == Protocol::Udp;
+        row.pid == process.pid && open && protocols.contains(&key.protocol)
     });
     own.find_map(|(key, _)| match key.endpoint {
-        Endpoint::Inet(to) if !to.ip().is_loopback() && to.port() != 53 => Some(to),
+        Endpoint::Inet(to) if !to.ip().is_loopback() && !matches!(to.port(), 53 | 123 | 514) => {
+            Some(to)
+        }
         _ => None,
     })
+}
+
+/// The peer that a typed loop is connected to. Programs that only send measurements over UDP do not
+/// hear their peer.
+fn loops_peer(ctx: &RuleContext<'_>, process: &ProcessEntry) -> Option<SocketAddr> {
+    let hears: &[&[u8]] = &[b"recv", b"<&", b"<$"];
+    let mut typed = process.argv.iter().skip(1);
+    let both: &[Protocol] = &[Protocol::Tcp, Protocol::Udp];
+    let protocols = match typed.any(|text| hears.iter().any(|word| text.contains_str(word))) {
+        true => both,
+        false => &[Protocol::Tcp],
+    };
+    connected_over(ctx, process, protocols)
 }
 
 /// A waiting shell that shares a pipe with a connected process: the shell, and the peer. Either of

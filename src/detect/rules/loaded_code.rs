@@ -202,7 +202,7 @@ pub(super) fn examine(ctx: &RuleContext<'_>, file: &File) -> Alerts {
         let server = serves_scripts(name);
         (ctx.names().is_interpreter(name) || server && paths::is_upload(path))
             && !given.into_iter().any(|a| program_roles::leaf(a) == leaf)
-            && !filters(&process.argv)
+            && !program_roles::filters(&process.argv)
             && !generated(ctx, process, path)
     };
     if !runs {
@@ -268,14 +268,6 @@ fn generated(ctx: &RuleContext<'_>, process: &ProcessEntry, path: &[u8]) -> bool
             writer.exe == process.exe && kept && !attribution::inline(ctx.names(), writer)
         });
     (own || alike) && !attribution::inline(ctx.names(), process) && !attribution::suspicious(ctx)
-}
-
-/// The inline code is applied to each line of the given files: `perl -pi -e`, `ruby -ne`. A long list of
-/// arguments is known in part only, so that a file may be among them that `argv` lacks.
-fn filters(argv: &[Bytes]) -> bool {
-    let mut options = argv.iter().skip(1).take_while(|a| a.starts_with(b"-"));
-    let each = |a: &Bytes| !a.starts_with(b"--") && a.iter().any(|l| matches!(l, b'n' | b'p'));
-    program_roles::takes_text(argv) && options.any(each)
 }
 
 #[cfg(test)]

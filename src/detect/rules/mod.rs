@@ -7,6 +7,7 @@ mod cloud_metadata;
 mod compat_calls;
 mod control_api;
 mod credentials;
+mod data_sources;
 mod declared;
 mod deviations;
 mod dns_tunnel;
@@ -17,6 +18,8 @@ mod drifted_script;
 mod etc;
 mod exec_refused;
 mod exec_session;
+mod fetched_at_start;
+mod fetched_commands;
 mod file_capability;
 mod file_modes;
 mod fileless;
@@ -62,6 +65,7 @@ mod startup_drift;
 mod timestomp;
 mod traces;
 mod trust_store;
+mod tunnel;
 mod watched;
 mod young_sockets;
 
@@ -130,6 +134,7 @@ pub(crate) const ALL: &[&Rule] = &[
     &control_api::CLUSTER,
     &listen::RULE,
     &raw_socket::RULE,
+    &tunnel::RULE,
     &dns_tunnel::RULE,
     &new_name::RULE,
     &isolation::MOUNT,

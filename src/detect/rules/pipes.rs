@@ -1,14 +1,16 @@
 //! Downloaded or decoded code that runs without being stored in a file.
 
 use crate::catalog;
-use crate::detect::alert::Alerts;
+use crate::detect::alert::{Alert, Alerts};
+use crate::detect::finding::FindingIndex;
 use crate::event::ProgramAdditions;
 use bstr::ByteSlice as _;
 
 use super::bare_shells::{BareShells, bare, from_descriptor};
-use super::inline_code::{runs_decoded, runs_input, sources_output};
+use super::data_sources::{decodes, fetches, is_source};
+use super::inline_code::{runs_decoded, runs_input};
 use super::script_paths::locate_from;
-use super::{drifted_script, loaded_code};
+use super::{drifted_script, fetched_commands, loaded_code};
 use crate::detect::memory::BESIDE;
 use crate::detect::rule_context::RuleContext;
 use crate::detect::{Handler, Requirement, Rule, RuleInfo, Severity, program_roles};
@@ -27,10 +29,12 @@ pub(super) const PIPE: Rule = Rule {
         explain: "An interpreter without a script started at the same moment and from the same \
                   parent as a downloader or decoder: `curl … | sh`, `bash <(curl …)` or `base64 \
                   -d | sh`; or it was given a whole script as an argument just after a download, \
-                  as in `sh -c \"$(curl …)\"`; or an interpreter was given code that decodes more code \
-                  and runs it (low when the command itself came from outside, as deployment tools \
-                  send it). Such code is never stored in a file. At start-up, by the container's own command, \
-                  decoded data is start-up drift, and a download is low by https, else medium.",
+                  as in `sh -c \"$(curl …)\"`; or a shell's text keeps what it fetches in a \
+                  variable, or reads it line by line, and runs that; or an interpreter was given \
+                  code that decodes more code and runs it (low when the command itself came from \
+                  outside, as deployment tools send it). Such code is never stored in a file. At \
+                  start-up, by the container's own command, decoded data is start-up drift, and a \
+                  download is low by https, else medium.",
         check: "What was downloaded, and from where?",
     },
     handlers: &[Handler::Exec(|ctx, memory, exec| {
@@ -52,22 +56,6 @@ fn whole_script(names: &ProgramAdditions, exec: &Exec) -> bool {
             matches!(w, [option, text] if option.starts_with(b"-")
                 && (option.ends_with(b"c") || option.ends_with(b"e"))
                 && text.starts_with(b"#!"))
-        })
-}
-
-/// Whether the program fetches data, or decodes its input.
-fn is_source(names: &ProgramAdditions, name: &[u8], argv: &[Bytes]) -> bool {
-    let relay = program_roles::is_relay(name, argv);
-    names.is_downloader(name) && !relay || fetches(names, name, argv) || decodes(names, name, argv)
-}
-
-/// An interpreter whose text fetches data.
-pub(super) fn fetches(names: &ProgramAdditions, name: &[u8], argv: &[Bytes]) -> bool {
-    names.is_interpreter(name)
-        && argv.iter().skip(1).any(|a| {
-            let text = a.as_bytes();
-            text.contains(&b'(')
-                && (text.find(b"http://").is_some() || text.find(b"https://").is_some())
         })
 }
 
@@ -100,34 +88,70 @@ fn download_severity(ctx: &RuleContext<'_>, from: &str) -> Severity {
     }
 }
 
-/// A shell runs what a decoder or a downloader prints: `eval "$(… | base64 -d)"`, `bash <<<$(base64
-/// -d …)`, `eval "$(curl …)"`.
+/// A shell runs what a decoder, a downloader or a relay prints: `eval "$(… | base64 -d)"`, `c=$(curl
+/// …); sh -c "$c"`, `curl … | while read l; do eval "$l"; done`.
 fn substituted(ctx: &RuleContext<'_>, exec: &Exec) -> Option<Alerts> {
     let name = program_roles::name(&exec.exe, &exec.argv);
     let decoded = decodes(ctx.names(), name, &exec.argv);
-    let fetched = ctx.names().is_downloader(name) && is_source(ctx.names(), name, &exec.argv);
+    let fetched = ctx.names().is_downloader(name)
+        || program_roles::is_relay(name, &exec.argv)
+        || fetches(ctx.names(), name, &exec.argv);
     if !decoded && !fetched {
         return None;
     }
-    let mut above = ctx.ancestors().skip(1).take(3);
-    let shell = above.find(|p| {
+    let mut above = ctx.ancestors().skip(1).take(6).peekable();
+    let mut shell = above.by_ref().take(3).find(|p| {
         ctx.names().is_shell(program_roles::of(p))
-            && program_roles::shell_text(&p.argv).is_some_and(|text| {
-                loaded_code::runs_output(text, name) || sources_output(text, name)
-            })
+            && program_roles::shell_text(&p.argv)
+                .is_some_and(|text| fetched_commands::runs_data(text, name))
     })?;
-    let decoder = program_roles::command_line(&exec.argv, &exec.exe, 160);
+    // The parts of its text run in forks of it.
+    while let Some(whole) = above.next_if(|p| p.argv == shell.argv) {
+        shell = whole;
+    }
+    let source = program_roles::command_line(&exec.argv, &exec.exe, 160);
     let command = program_roles::command_line(&shell.argv, &shell.exe, 160);
     if ctx.starting_up() && decoded {
         return Some(super::startup_drift(ctx, format!("ran {command}")).into());
     }
-    let severity = download_severity(ctx, &decoder);
-    let alert = ctx.alert(severity, decoder.as_bytes(), |explanation| {
+    let severity = download_severity(ctx, &source);
+    // A loop that asks for its next command sends the result of the last one along.
+    let known = ctx.memory.marks.get(&shell.pid).copied();
+    let same = |index: &FindingIndex| {
+        let finding = ctx.findings.get(*index);
+        finding.is_some_and(|f| f.rule == ctx.rule.id && f.silenced.is_none())
+    };
+    if let Some(index) = known.filter(same) {
+        return Some(Alert::occurrence(index, severity).into());
+    }
+    let alert = ctx.alert(severity, source.as_bytes(), |explanation| {
         let data = if decoded { "decoded" } else { "downloaded" };
         explanation.title = format!("Ran {data} data in a shell: {command}");
-        explanation.why.push(format!("source: {decoder}"));
+        explanation.why.push(format!("source: {source}"));
     });
     Some(alert.follows(shell.pid).into())
+}
+
+/// Inline code runs what it fetches, itself or by a shell.
+fn fetched_by_text(ctx: &RuleContext<'_>, exec: &Exec) -> Option<Alerts> {
+    let own = fetched_commands::runs_fetched(ctx.names(), exec);
+    let source = if own {
+        ctx.process
+    } else {
+        let mut above = ctx.ancestors().skip(1);
+        above.next().filter(|parent| {
+            fetches(ctx.names(), program_roles::of(parent), &parent.argv)
+                && fetched_commands::is_foreign(ctx.names(), parent, exec)
+        })
+    }?;
+    let command = program_roles::command_line(&exec.argv, &exec.exe, 160);
+    let from = program_roles::command_line(&source.argv, &source.exe, 160);
+    let severity = download_severity(ctx, &from);
+    let alert = ctx.alert(severity, from.as_bytes(), |explanation| {
+        explanation.title = format!("Ran downloaded code: {command}");
+        explanation.why.push(format!("source: {from}"));
+    });
+    Some(alert.follows(ctx.event.pid).into())
 }
 
 fn pipe(ctx: &RuleContext<'_>, memory: &BareShells, exec: &Exec) -> Alerts {
@@ -137,7 +161,8 @@ fn pipe(ctx: &RuleContext<'_>, memory: &BareShells, exec: &Exec) -> Alerts {
     if runs_decoded(ctx.names(), exec) {
         return decoded_text(ctx, exec);
     }
-    if let Some(alerts) = substituted(ctx, exec) {
+    let by_text = substituted(ctx, exec).or_else(|| fetched_by_text(ctx, exec));
+    if let Some(alerts) = by_text {
         return alerts;
     }
     let now = ctx.now();
@@ -233,31 +258,6 @@ fn pipe(ctx: &RuleContext<'_>, memory: &BareShells, exec: &Exec) -> Alerts {
         explanation.why.push(format!("interpreter: {into}"));
     });
     alert.into()
-}
-
-/// Whether the program decodes its input.
-fn decodes(names: &ProgramAdditions, name: &[u8], argv: &[Bytes]) -> bool {
-    let has = |words: &[&[u8]]| argv.iter().skip(1).any(|a| words.contains(&a.as_bytes()));
-    match name {
-        b"base64" | b"base" | b"basenc" => has(&[b"-d", b"-D", b"--decode", b"-di", b"-id"]),
-        b"xxd" => has(&[b"-r", b"-p", b"-rp", b"-pr"]),
-        b"openssl" => has(&[b"-d"]),
-        b"uudecode" => true,
-        // Through a program text of its own.
-        _ if names.is_interpreter(name) => argv.iter().skip(1).any(|a| {
-            [
-                &b"decode"[..],
-                b"unhex",
-                b"fromhex",
-                b"inflate",
-                b"decompress",
-            ]
-            .iter()
-            .any(|word| a.find(word).is_some())
-                && a.iter().any(|b| matches!(b, b'(' | b' '))
-        }),
-        _ => false,
-    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! The alert about a shell that reads its commands from the network.
 
-use super::pipes::fetches;
+use super::data_sources::fetches;
 use crate::catalog;
 use crate::detect::alert::Alert;
 use crate::detect::memory::Outbound;

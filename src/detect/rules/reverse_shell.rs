@@ -3,8 +3,8 @@
 use bstr::ByteSlice as _;
 
 use super::bare_shells::{BareShell, BareShells, bare, shell};
-use super::found_shell;
 use super::reverse_alert::{is_fetch, reverse_alert};
+use super::{fetched_commands, found_shell};
 use crate::detect::alert::{Alert, Alerts};
 use crate::detect::memory::{BESIDE, Outbound};
 use crate::detect::rule_context::RuleContext;
@@ -82,7 +82,9 @@ fn reverse(ctx: &RuleContext<'_>, memory: &mut BareShells, exec: &Exec) -> Alert
                 ctx.names().is_shell(program_roles::of(parent)) || has_text(ctx.names(), parent);
             let out = relays.then(|| fresh(ctx, parent.pid)).flatten();
             let out = out.filter(|out| !closed(ctx, out));
-            return out.or_else(|| relayed(ctx, parent));
+            return out
+                .or_else(|| relayed(ctx, parent))
+                .or_else(|| passed_on(ctx, parent, exec));
         }
         // At a terminal of an exec session a person types; a terminal that the parent does not have
         // was created by it.
@@ -194,6 +196,15 @@ fn relayed(ctx: &RuleContext<'_>, parent: &ProcessEntry) -> Option<Outbound> {
         .filter(|p| program_roles::is_relay(program_roles::of(p), &p.argv))
         .find_map(|p| fresh(ctx, p.pid))
         .filter(|out| !out.to.ip().is_loopback())
+}
+
+/// Inline code passes on a command that its text does not contain, from a peer to which it has
+/// been connected for however long.
+fn passed_on(ctx: &RuleContext<'_>, parent: &ProcessEntry, exec: &Exec) -> Option<Outbound> {
+    let foreign = relays(ctx, parent)
+        && fetched_commands::is_foreign(ctx.names(), parent, exec)
+        && !is_fetch(ctx, parent.pid);
+    foreign.then(|| held(ctx, parent)).flatten()
 }
 
 /// A shell that waits for commands may get them from a sibling that connects later.

@@ -22,7 +22,7 @@ pub(super) const BECAME_ROOT: Rule = Rule {
         attack: &["T1548.001", "T1068"],
         needs: &[Requirement::Privilege, Requirement::Exec],
         explain: "A process that ran as another user set its user id to 0. Medium through the \
-                  image's own su or sudo; low through a setuid program of the image that a \
+                  image's own su or sudo, low in a login over SSH; low through a setuid program of the image that a \
                   service calls for its work; else high. High as well when a setuid program is \
                   started without even its own name as an argument, which only exploits do.",
         check: "How did it get root: a setuid program, sudoers, or an exploit?",
@@ -92,7 +92,11 @@ fn became_root(ctx: &RuleContext<'_>, p: &Privilege) -> Alerts {
         && !ctx.names().is_interpreter(name)
         && !ctx.names().is_shell(name)
         && !attribution::suspicious(ctx);
+    // Who logged in over SSH does it with the image's own tools.
+    let login = ctx.ancestors().any(attribution::lets_people_in)
+        && !ctx.memory.marks.contains_key(&ctx.event.pid);
     let severity = match (tool, given) {
+        (true, _) if login => Severity::Low,
         (true, _) => Severity::Medium,
         (_, true) => Severity::Low,
         _ => Severity::High,

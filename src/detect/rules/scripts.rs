@@ -23,6 +23,7 @@ pub(super) const SCRIPT: Rule = Rule {
         Handler::Exec(|ctx, memory, exec| script(ctx, memory.of(), exec)),
         Handler::File(|ctx, _, file| loaded_code::examine(ctx, file)),
         Handler::DriftScan(|ctx, _, scan| found_script::examine(ctx, scan)),
+        Handler::Found(|ctx, _, process| found_script::in_memory(ctx, process)),
     ],
 };
 

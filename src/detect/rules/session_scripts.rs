@@ -7,7 +7,7 @@ use crate::catalog;
 use crate::detect::file_origin::{OrdinaryOrigin, made};
 use crate::detect::rule_context::RuleContext;
 use crate::detect::{attribution, program_roles};
-use crate::event::Origin;
+use crate::event::{Endpoint, Origin};
 use crate::state::{Direction, Lineage, ProcessEntry};
 
 /// Why a script that a command from outside wrote is ordinary work of administrators, if it is.
@@ -43,9 +43,18 @@ fn writing_session(ctx: &RuleContext<'_>, path: &[u8]) -> Option<u32> {
         return None;
     };
     let name = program_roles::of(writer);
-    let tool = ctx.names().is_shell(name) || catalog::programs::FILE_TOOLS.contains(&name);
+    let copies = name == b"rsync" || catalog::programs::UNPACKERS.contains(&name);
+    let tools = [catalog::programs::FILE_TOOLS, catalog::programs::COPIERS];
+    let tool = ctx.names().is_shell(name) || copies || tools.iter().any(|t| t.contains(&name));
+    let lineage = |pid| ctx.state.processes.get(&pid).map(|p| p.lineage);
     let mut connections = ctx.state.connections_of(ctx.owner, Direction::Outbound);
-    let fetched = connections.any(|(_, row)| row.pid == writer.pid);
+    // What unpacks an archive may get it from another program of the same command; a repository has
+    // an address that somebody configured.
+    let fetched = name != b"git"
+        && connections.any(|(key, row)| {
+            matches!(key.endpoint, Endpoint::Inet(_))
+                && (row.pid == writer.pid || copies && lineage(row.pid) == Some(writer.lineage))
+        });
     let image = writer.file.origin() == Origin::Image && !writer.entered;
     let able = tool || runs_own_script(ctx, writer);
     (able && image && !fetched).then_some(root)
@@ -111,8 +120,19 @@ mod tests {
         };
         assert_eq!(run(&["dd", "of=x"]), (1, Severity::Low));
         assert_eq!(run(&["sh", "-c", "cat >x"]), (1, Severity::Low));
+        assert_eq!(run(&["rsync", "-a", "/src/", "/app/"]), (1, Severity::Low));
+        assert_eq!(run(&["git", "pull"]), (1, Severity::Low));
         // Fetched, by whatever tool.
         assert_eq!(run(&["curl", "-o", "x"]), (3, Severity::Medium));
+        let mut w = World::steady();
+        let s = w.session(&["sh", "-c", "curl -s http://h/x | tar -x"]);
+        let curl = w.exec(s, "/usr/bin/curl", &["curl", "-s", "http://h/x"]);
+        w.connect(curl, "10.9.8.7:80");
+        let tar = w.exec(s, "/bin/tar", &["tar", "-x"]);
+        w.create(tar, "/srv/x.sh");
+        let other = w.session(&["sh", "/srv/x.sh"]);
+        w.exec_as(other, 1, "/bin/sh", &["sh", "/srv/x.sh"], |_| {});
+        assert_eq!(script(&w), Severity::Medium);
         let mut w = World::steady();
         let s = w.session(&["bash", "-c", "cat <&3 >x"]);
         w.connect(s, "10.9.8.7:80");

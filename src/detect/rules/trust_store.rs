@@ -1,19 +1,11 @@
 //! Changes to trust stores: CA certificates and the keys of package repositories.
 
+use crate::catalog::paths;
 use crate::detect::alert::Alerts;
 use crate::detect::file_change::{Maker, by, changes, graded, in_root, maker};
 use crate::detect::rule_context::RuleContext;
 use crate::detect::{Handler, Requirement, Rule, RuleInfo, Severity};
 use crate::event::File;
-
-/// Directories of trusted certificates and keys outside `/etc`, which has rules of its own.
-const TRUST_STORES: &[&[u8]] = &[
-    b"/usr/share/keyrings/",
-    b"/usr/share/ca-certificates/",
-    b"/usr/local/share/ca-certificates/",
-    b"/usr/share/pki/ca-trust-source/",
-    b"/var/lib/ca-certificates/",
-];
 
 /// The rule.
 pub(super) const RULE: Rule = Rule {
@@ -33,10 +25,9 @@ pub(super) const RULE: Rule = Rule {
 };
 
 fn examine(ctx: &RuleContext<'_>, file: &File) -> Alerts {
-    let stored = |path: &[u8]| TRUST_STORES.iter().any(|store| path.starts_with(store));
     let mut all = changes(file).into_iter().flatten();
     let Some(change) = all
-        .find(|change| stored(change.path))
+        .find(|change| paths::is_trusted(change.path))
         .filter(|_| in_root(file))
     else {
         return Alerts::none();

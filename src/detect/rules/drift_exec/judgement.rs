@@ -4,7 +4,9 @@ use bstr::ByteSlice as _;
 
 use super::kinds;
 use crate::detect::alert::Alert;
+use crate::detect::file_origin::{OrdinaryOrigin, made};
 use crate::detect::rule_context::RuleContext;
+use crate::detect::rules::fetched_at_start;
 use crate::detect::rules::startup_drift::startup_drift;
 use crate::detect::{RuleInfo, Severity, program_roles};
 use crate::event::{Exec, FileEffect, Timestamp};
@@ -61,6 +63,13 @@ pub(super) fn judge(
     severity: Severity,
 ) -> Option<Alert> {
     let path = &exec.exe;
+    let command = program_roles::command_line(&exec.argv, path, 160);
+    let by_start = ctx.starting_up() || made(ctx, path) == Some(OrdinaryOrigin::StartUp);
+    if let Some(how) = by_start.then(|| fetched_at_start::of(ctx, path)).flatten() {
+        let severity = severity.min(Severity::Medium);
+        let alert = kinds::alert(ctx, kind, severity, path, &command, exec.file.origin());
+        return Some(alert.reason(how).history_of(path));
+    }
     if ctx.starting_up() {
         return Some(startup_drift(ctx, format!("ran {}", path.escaped())));
     }
@@ -69,7 +78,6 @@ pub(super) fn judge(
     {
         return folded;
     }
-    let command = program_roles::command_line(&exec.argv, path, 160);
     let alert = kinds::alert(ctx, kind, severity, path, &command, exec.file.origin());
     Some(alert.history_of(path).follows(ctx.event.pid))
 }

@@ -1,8 +1,10 @@
 //! Changes to configuration and start-up files: accounts, loader, cron, services, shells.
 
+mod account_tools;
+
 use bstr::ByteSlice as _;
 
-use crate::catalog::paths::PathClass;
+use crate::catalog::paths::{self, PathClass};
 use crate::detect::alert::Alerts;
 use crate::detect::attribution::{by_start_script, suspicious};
 use crate::detect::file_change::{
@@ -37,7 +39,9 @@ on_place!(
     ACCOUNTS, Accounts, "file.accounts", High,
     "Accounts or passwords changed", "accounts", ["T1136.001", "T1098"],
     "A process wrote or replaced passwd, shadow, group or gshadow after start-up, and the \
-     process is not a package manager of the image.",
+     process is not a package manager of the image. When a command from outside runs the image's own \
+     tool: low for an ordinary account, medium for root's or an unknown password, high for an account \
+     with id 0.",
     "Which account or password differs from the image's file?"
 );
 on_place!(
@@ -172,7 +176,10 @@ fn changed(ctx: &RuleContext<'_>, file: &File, wanted: PathClass) -> Alerts {
         let ordinary = match wanted {
             PathClass::LoaderCache => indexes_libraries(ctx),
             PathClass::Names => maker != Maker::Session && !by_intruder(ctx),
-            PathClass::ShellStartup => is_skeleton(ctx, change.path),
+            PathClass::ShellStartup => {
+                is_skeleton(ctx, change.path) || account_tools::removes_home(ctx, &change)
+            }
+            PathClass::PackageSources => is_persons(change.path) && by_packager(ctx),
             _ => false,
         };
         if ordinary {
@@ -193,6 +200,13 @@ fn changed(ctx: &RuleContext<'_>, file: &File, wanted: PathClass) -> Alerts {
             (PathClass::EtcTop, Maker::Service) if maintained => Severity::Info,
             _ if change.verb == "removed" || change.verb == "moved away" => {
                 ctx.rule.severity.min(Severity::Medium)
+            }
+            (PathClass::Accounts, Maker::Session) => {
+                account_tools::severity(ctx).unwrap_or(ctx.rule.severity)
+            }
+            (PathClass::PackageSources, Maker::Session) if is_persons(change.path) => Severity::Low,
+            (PathClass::PackageSources, _) if paths::is_registry_login(change.path) => {
+                Severity::Low
             }
             _ => ctx.rule.severity,
         };
@@ -250,6 +264,11 @@ fn indexes_libraries(ctx: &RuleContext<'_>) -> bool {
     })
 }
 
+/// The file is in a home directory: it counts for one user only.
+fn is_persons(path: &[u8]) -> bool {
+    path.starts_with(b"/root/") || path.starts_with(b"/home/")
+}
+
 /// The image's `useradd` copies the start-up files of `/etc/skel` into a new home; the account itself
 /// is reported.
 fn is_skeleton(ctx: &RuleContext<'_>, path: &[u8]) -> bool {
@@ -258,6 +277,19 @@ fn is_skeleton(ctx: &RuleContext<'_>, path: &[u8]) -> bool {
             let name = program_roles::leaf(&p.exe);
             p.file.origin() == Origin::Image && matches!(name, b"useradd" | b"newusers")
         })
+}
+
+/// A package manager of a language keeps its own settings: `npm config set`.
+fn by_packager(ctx: &RuleContext<'_>) -> bool {
+    ctx.process.is_some_and(|p| {
+        let script = match &p.script {
+            Some(script) => Some(script.as_bytes()),
+            None => program_roles::script_argument(&p.argv),
+        };
+        let tool = program_roles::leaf(script.unwrap_or(&p.exe));
+        p.file.origin() == Origin::Image
+            && (ctx.names().is_packager_name(tool) || matches!(tool, b"npm-cli.js" | b"yarn.js"))
+    })
 }
 
 /// A shell that is not the start script's, a downloader, or drifted code.

@@ -220,3 +220,67 @@ fn a_file_that_the_service_filled_in_at_start_it_may_fill_in_again() {
     assert!(again("/etc/other.conf", service) > Some(Severity::Info));
     assert!(again("/etc/app.conf", session) > Some(Severity::Info));
 }
+
+#[test]
+fn accounts_changed_from_outside_with_the_images_tools() {
+    let changed = |argv: &[&str]| {
+        let mut w = World::steady();
+        let s = w.session(&["sh", "-c", "x"]);
+        let tool = w.exec(s, &format!("/usr/sbin/{}", argv[0]), argv);
+        w.rename(tool, "/etc/shadow+", "/etc/shadow");
+        w.finding("file.accounts").severity
+    };
+    assert_eq!(changed(&["passwd", "u"]), Severity::Low);
+    assert_eq!(changed(&["passwd", "-l", "u"]), Severity::Low);
+    assert_eq!(changed(&["usermod", "-aG", "www-data", "u"]), Severity::Low);
+    assert_eq!(
+        changed(&["useradd", "-m", "-u", "1000", "w"]),
+        Severity::Low
+    );
+    assert_eq!(changed(&["passwd"]), Severity::Medium);
+    assert_eq!(changed(&["passwd", "root"]), Severity::Medium);
+    assert_eq!(changed(&["chpasswd"]), Severity::Medium);
+    assert_eq!(
+        changed(&["usermod", "-o", "-u", "0", "games"]),
+        Severity::High
+    );
+    assert_eq!(changed(&["useradd", "-u0", "x"]), Severity::High);
+    // Another program, and the service itself.
+    assert_eq!(changed(&["tee", "-a", "/etc/shadow"]), Severity::High);
+    let mut w = World::steady();
+    let init = w.init();
+    let tool = w.exec(init, "/usr/sbin/chpasswd", &["chpasswd"]);
+    w.rename(tool, "/etc/shadow+", "/etc/shadow");
+    assert_eq!(w.finding("file.accounts").severity, Severity::High);
+}
+
+#[test]
+fn sources_of_packages_of_one_user_and_of_all() {
+    let changed = |path: &str, by: fn(&mut World) -> u32| {
+        let mut w = World::steady();
+        let pid = by(&mut w);
+        w.create(pid, path);
+        w.all("file.package-sources").first().map(|f| f.severity)
+    };
+    let session: fn(&mut World) -> u32 = |w| w.session(&["sh", "-c", "x"]);
+    let service: fn(&mut World) -> u32 = |w| {
+        let init = w.init();
+        w.exec(init, "/bin/sh", &["sh", "-c", "x"])
+    };
+    let manager: fn(&mut World) -> u32 = |w| {
+        let init = w.init();
+        w.exec(
+            init,
+            "/usr/bin/node",
+            &["node", "/usr/bin/npm", "config", "set", "a", "b"],
+        )
+    };
+    assert_eq!(changed("/etc/pip.conf", session), Some(Severity::Medium));
+    assert_eq!(
+        changed("/root/.pip/pip.conf", service),
+        Some(Severity::Medium)
+    );
+    assert_eq!(changed("/root/.pip/pip.conf", session), Some(Severity::Low));
+    assert_eq!(changed("/root/.npmrc", service), Some(Severity::Low));
+    assert_eq!(changed("/root/.npmrc", manager), None);
+}

@@ -7,6 +7,7 @@ mod shell_actions;
 use bstr::ByteSlice as _;
 
 use super::bare_shells::{bare, shell};
+use super::inline_code::filters_input;
 use crate::detect::alert::{Alert, Alerts};
 use crate::detect::rule_context::RuleContext;
 use crate::detect::serving::{listener, serves_somebody};
@@ -34,7 +35,7 @@ pub(super) const RULE: Rule = Rule {
                   terminal, explores the system (`id`, or several questions such as `uname -a` \
                   and `cat /etc/passwd`), writes a program or a start-up file, reads a secret, \
                   connects to an address that is new to the container, or is an interpreter that \
-                  gets its code as an argument. A command that ran during start-up or three \
+                  gets its code as an argument and does not only filter its input. A command that ran during start-up or three \
                   times before may connect.",
         check: "What did the shell run, and which request led to it?",
     },
@@ -160,7 +161,8 @@ fn begins_with(
     }
     if !is_shell {
         let new = started.known == KnownCommand::New && !started.by_habit;
-        return new.then_some(ShellAction::Program);
+        let filter = filters_input(&exec.argv);
+        return (new && !filter).then_some(ShellAction::Program);
     }
     shell_actions::explores(ctx, memory, started, exec).then_some(ShellAction::Explores)
 }

@@ -309,6 +309,13 @@ fn an_interpreter_with_a_text_is_a_shell() {
     let (mut w, web) = World::server();
     w.exec(web, "/usr/bin/perl", &["perl", "-e", "print 1"]);
     assert_eq!(w.finding("exec.shell-spawned").severity, Severity::High);
+    // One that runs its input, and a filter.
+    let (mut w, web) = World::server();
+    w.exec(web, "/usr/bin/perl", &["perl", "-ne", "system($_)"]);
+    assert_eq!(w.finding("exec.shell-spawned").severity, Severity::High);
+    let (mut w, web) = World::server();
+    w.exec(web, "/usr/bin/perl", &["perl", "-ne", "print if /a/"]);
+    assert_eq!(w.finding("exec.shell-spawned").severity, Severity::Low);
     let (mut w, web) = World::server();
     w.exec(web, "/usr/bin/python3", &["python3", "/app/job.py", "-c"]);
     w.exec(web, "/usr/bin/mawk", &["awk", "-e", "1"]);
