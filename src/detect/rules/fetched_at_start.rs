@@ -113,14 +113,14 @@ fn has_program(text: &[u8], test: impl Fn(&[u8]) -> bool) -> bool {
 
 /// The text of the shell that started the process.
 fn text_above<'a>(ctx: &RuleContext<'a>, process: &ProcessEntry) -> Option<&'a [u8]> {
-    let mut above = ctx.state.processes.get(&process.ppid);
+    let mut above = ctx.state.parent_of(process);
     for _ in 0..MAX_STEPS {
-        let shell = above.filter(|p| p.owner.as_ref() == Some(ctx.owner))?;
+        let shell = above?;
         let text = program_roles::shell_text(&shell.argv);
         if ctx.names().is_shell(program_roles::of(shell)) && text.is_some() {
             return text;
         }
-        above = ctx.state.processes.get(&shell.ppid);
+        above = ctx.state.parent_of(shell);
     }
     None
 }
