@@ -117,7 +117,7 @@ fn shape(exec: &Exec) -> Vec<Bytes> {
 
 fn note(own: &mut OwnTunnels, exec: &Exec) {
     if is_tunnel(program_roles::name(&exec.exe, &exec.argv), &exec.argv) {
-        own.0.insert(&shape(exec));
+        own.0.insert(shape(exec));
     }
 }
 
@@ -133,7 +133,7 @@ fn examine(ctx: &RuleContext<'_>, own: &mut OwnTunnels, exec: &Exec) -> Alerts {
     }
     // A supervisor of tunnels, as autossh, starts its tunnel again.
     let supervises = |p: &ProcessEntry| is_tunnel(program_roles::of(p), &p.argv);
-    let again = own.0.contains(&shape(exec)) || ctx.ancestors().skip(1).any(supervises);
+    let again = own.0.contains(shape(exec)) || ctx.ancestors().skip(1).any(supervises);
     if again && ctx.session().is_none() {
         return Alerts::none();
     }
