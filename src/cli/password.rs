@@ -45,9 +45,9 @@ impl Drop for Unseen {
 }
 
 /// The terminal as it is read: until a signal ends the program.
-struct Keys<'a>(&'a mut File, &'a dyn Fn() -> bool);
+struct TypedBytes<'a>(&'a mut File, &'a dyn Fn() -> bool);
 
-impl Read for Keys<'_> {
+impl Read for TypedBytes<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let Self(terminal, given_up) = self;
         loop {
@@ -78,7 +78,7 @@ pub(super) fn ask(question: &str, given_up: &dyn Fn() -> bool) -> io::Result<Pas
     tcsetattr(&terminal, OptionalActions::Flush, &unseen)?;
     let mut terminal = Unseen { terminal, before };
     write!(terminal.terminal, "{question}")?;
-    let typed = read(&mut Keys(&mut terminal.terminal, given_up));
+    let typed = read(&mut TypedBytes(&mut terminal.terminal, given_up));
     writeln!(terminal.terminal)?;
     typed
 }
@@ -134,7 +134,7 @@ mod tests {
     fn a_signal_ends_the_question() {
         let (terminal, _other) = std::os::unix::net::UnixStream::pair().unwrap();
         let mut terminal = File::from(std::os::fd::OwnedFd::from(terminal));
-        assert!(read(&mut Keys(&mut terminal, &|| true)).is_err());
+        assert!(read(&mut TypedBytes(&mut terminal, &|| true)).is_err());
     }
 
     #[test]
