@@ -23,7 +23,7 @@ pub(super) struct Args {
     /// interrupted link continues where it was. HULLWATCH_SSH names another program than ssh
     #[arg(long, value_name = "USER@HOST", allow_hyphen_values = true, conflicts_with_all = [
         "allow_actions", "notify", "notify_command", "notify_webhook_file", "notify_journal",
-        "notify_syslog", "otlp", "metrics",
+        "notify_syslog", "otlp", "otlp_metrics", "metrics",
     ])]
     ssh: Option<Destination>,
 
