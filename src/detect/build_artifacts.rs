@@ -12,7 +12,7 @@ use super::rule_context::RuleContext;
 use super::rule_info::RuleInfo;
 use super::{attribution, program_roles};
 use crate::catalog::path::{directory, is_below, leaf, normal};
-use crate::event::{Exec, File, FileOp, Origin};
+use crate::event::{Exec, File, FileEffect, FileOp, Origin};
 use crate::state::ProcessEntry;
 
 /// Maximum number of directories above a build tool's own that are examined.
@@ -71,12 +71,12 @@ fn source_tree<'a>(ctx: &RuleContext<'_>, mut path: &'a [u8]) -> Option<&'a [u8]
         if catalog::paths::is_shared(path) || path == b"/" {
             return None;
         }
-        let brought = catalog::words::BUILD_FILES.iter().any(|name| {
-            let file = [path, b"/", name].concat();
-            let known = ctx.activity(&file).is_some();
-            known && (unpacked(ctx, &file) || is_built(ctx, &file))
-        });
-        if brought {
+        let own = ctx.memory.get(ctx.owner)?;
+        let brought = |name: &&[u8]| {
+            own.sources
+                .contains([path, b"/", *name].concat().as_slice())
+        };
+        if catalog::words::BUILD_FILES.iter().any(brought) {
             return Some(path);
         }
         path = directory(path);
@@ -129,9 +129,13 @@ pub(crate) fn compiles(
     })
 }
 
-/// Follows built files: a built file stays one when it is moved or copied.
+/// Follows built files: a built file stays one when it is moved or copied. Notes build descriptions.
 pub(super) fn observe(ctx: &mut RuleContext<'_>, file: &File) {
-    if file.errno != 0 || ctx.session().is_some() {
+    if file.errno != 0 {
+        return;
+    }
+    note_build_file(ctx, file);
+    if ctx.session().is_some() {
         return;
     }
     let (target, built) = match (file.op, &file.target) {
@@ -146,6 +150,28 @@ pub(super) fn observe(ctx: &mut RuleContext<'_>, file: &File) {
     } else if known.is_some_and(|own| own.built.contains(target)) {
         // Another file is at the path now.
         ctx.own().built.forget(target);
+    }
+}
+
+/// Notes whether a file that describes a build came from programs of the image. A long build outlives
+/// what is known of its processes: their pids are reused.
+fn note_build_file(ctx: &mut RuleContext<'_>, file: &File) {
+    if !matches!(file.op.effect(), FileEffect::Content | FileEffect::Name) {
+        return;
+    }
+    let path = match (file.op, &file.target) {
+        (FileOp::Rename | FileOp::Link, Some(target)) => target.as_bytes(),
+        _ => file.path.as_bytes(),
+    };
+    if !catalog::words::BUILD_FILES.contains(&leaf(path)) {
+        return;
+    }
+    if unpacked(ctx, path) || is_built(ctx, path) {
+        ctx.own().sources.insert(path);
+    } else if let Some(own) = ctx.memory.get(ctx.owner)
+        && own.sources.contains(path)
+    {
+        ctx.own().sources.forget(path);
     }
 }
 
@@ -276,6 +302,10 @@ mod tests {
         // Another script of the checkout, run by a user, is not part of it.
         w.exec(s, "/bin/sh", &["sh", "/srv/p/evil.sh"]);
         assert_eq!(w.finding("drift.script").count, 2);
+        // The pids of the checkout are used by others before the build ends.
+        w.existing(git, 1, "/bin/sh", &["sh"]);
+        w.create(install, "/usr/local/bin/more");
+        w.none("file.program-changed");
     }
 
     #[test]
