@@ -125,7 +125,7 @@ pub(crate) fn is_script_name(leaf: &[u8]) -> bool {
     SCRIPT_ENDS.iter().any(|end| leaf.ends_with(end))
 }
 
-/// Calls of the mining pools' protocol, in a typed program.
+/// Calls of the mining pools' protocol, in inline code.
 pub(crate) const POOL_CALLS: &[&[u8]] =
     &[b"mining.subscribe", b"mining.authorize", b"eth_submitLogin"];
 
@@ -194,7 +194,7 @@ pub(crate) const FETCHING_CALLS: &[&[u8]] = &[
     b"Net::HTTP",
 ];
 
-/// Words of a typed program that talks to a peer.
+/// Words of inline code that talks to a peer.
 pub(crate) const TALKS: &[&[u8]] = &[
     b"socket",
     b"Socket",
@@ -207,7 +207,7 @@ pub(crate) const TALKS: &[&[u8]] = &[
     b"ztcp",
 ];
 
-/// Words of a typed program that reads what its peer sends.
+/// Words of inline code that reads what its peer sends.
 pub(crate) const RECEIVES: &[&[u8]] = &[
     b"recv",
     b"read",
@@ -221,7 +221,7 @@ pub(crate) const RECEIVES: &[&[u8]] = &[
     b"cat",
 ];
 
-/// Words of a typed program that runs commands.
+/// Words of inline code that runs commands.
 pub(crate) const RUNS_COMMANDS: &[&[u8]] = &[
     b"subprocess",
     b"os.system",

@@ -124,19 +124,8 @@ impl RecordingOutput {
             #[cfg(test)]
             room: None,
         };
-        Ok(Self {
-            path: path.to_owned(),
-            check,
-            stored,
-            sink: sink(path, file).map_err(fail)?,
-            foreign: 0,
-            frame_bytes: 0,
-            pending: Vec::new(),
-            checkpoint: 0,
-            when_full: None,
-            #[cfg(test)]
-            room: None,
-        })
+        let sink = sink(path, file).map_err(fail)?;
+        Ok(Self::new(path.to_owned(), check, stored, sink))
     }
 
     /// Writes into a pipe, compressed: its reader decides how fast.
@@ -153,11 +142,16 @@ impl RecordingOutput {
             room: None,
         };
         let file = BufWriter::with_capacity(BUFFER, file);
-        Ok(Self {
-            path: PathBuf::from("the link"),
+        let sink = Sink::Zstd(Box::new(frame(file)?));
+        Ok(Self::new(PathBuf::from("the link"), check, stored, sink))
+    }
+
+    fn new(path: PathBuf, check: File, stored: Arc<AtomicU64>, sink: Sink) -> Self {
+        Self {
+            path,
             check,
             stored,
-            sink: Sink::Zstd(Box::new(frame(file)?)),
+            sink,
             foreign: 0,
             frame_bytes: 0,
             pending: Vec::new(),
@@ -165,7 +159,7 @@ impl RecordingOutput {
             when_full: None,
             #[cfg(test)]
             room: None,
-        })
+        }
     }
 
     /// From now on `when_full` decides how long a full disk is waited for: the file is cut to its

@@ -174,10 +174,10 @@ pub(super) fn is_foreign(names: &ProgramAdditions, parent: &ProcessEntry, exec: 
     };
     let mut words = command.split(|b| !is_name(*b) && *b != b'-');
     let first = words.find(|word| !word.is_empty());
-    let typed = |word| parent.argv.iter().skip(1).any(|text| has_word(text, word));
+    let named = |word| parent.argv.iter().skip(1).any(|text| has_word(text, word));
     parent.script.is_none()
         && program_roles::takes_text(&parent.argv)
-        && first.is_some_and(|word| !typed(word))
+        && first.is_some_and(|word| !named(word))
 }
 
 fn is_name(b: u8) -> bool {
@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn typed_programs_that_run_what_they_fetch() {
+    fn inline_code_that_runs_what_it_fetches() {
         let runs = |words: &[&str]| {
             let exec = Exec {
                 exe: format!("/usr/bin/{}", words[0]).as_str().into(),

@@ -52,7 +52,7 @@ pub(super) fn examine(ctx: &RuleContext<'_>, memory: &mut Piped, process: &Proce
     };
     let (shell, peer) = match peer {
         Some(_) => (shell, peer),
-        None if typed_loop(ctx, process) => match ctx.process.and_then(|p| loops_peer(ctx, p)) {
+        None if inline_loop(ctx, process) => match ctx.process.and_then(|p| loops_peer(ctx, p)) {
             Some(peer) => (pid, Some(peer)),
             None => (pid, None),
         },
@@ -83,7 +83,7 @@ pub(super) fn examine(ctx: &RuleContext<'_>, memory: &mut Piped, process: &Proce
 /// commands; it need not have run one since watching began. A process that began with the container
 /// is its service, unless the program's text is not in the container's command: a process may have
 /// become another program since.
-fn typed_loop(ctx: &RuleContext<'_>, process: &Process) -> bool {
+fn inline_loop(ctx: &RuleContext<'_>, process: &Process) -> bool {
     let own = ctx
         .container
         .and_then(crate::state::Container::init)
@@ -96,8 +96,8 @@ fn typed_loop(ctx: &RuleContext<'_>, process: &Process) -> bool {
         return false;
     }
     let contains_any = |words: &[&[u8]]| {
-        let mut typed = process.argv.iter().skip(1);
-        typed.any(|argument| words.iter().any(|word| argument.contains_str(word)))
+        let mut arguments = process.argv.iter().skip(1);
+        arguments.any(|argument| words.iter().any(|word| argument.contains_str(word)))
     };
     contains_any(catalog::words::TALKS)
         && contains_any(catalog::words::RECEIVES)
@@ -189,13 +189,13 @@ fn connected_over(
     })
 }
 
-/// The peer that a typed loop is connected to. Programs that only send measurements over UDP do not
-/// hear their peer.
+/// The peer that inline code with a command loop is connected to. Programs that only send
+/// measurements over UDP do not hear their peer.
 fn loops_peer(ctx: &RuleContext<'_>, process: &ProcessEntry) -> Option<SocketAddr> {
     let hears: &[&[u8]] = &[b"recv", b"<&", b"<$"];
-    let mut typed = process.argv.iter().skip(1);
+    let mut arguments = process.argv.iter().skip(1);
     let both: &[Protocol] = &[Protocol::Tcp, Protocol::Udp];
-    let protocols = match typed.any(|text| hears.iter().any(|word| text.contains_str(word))) {
+    let protocols = match arguments.any(|text| hears.iter().any(|word| text.contains_str(word))) {
         true => both,
         false => &[Protocol::Tcp],
     };
@@ -266,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn a_typed_command_loop_that_waits_for_its_next_command() {
+    fn an_inline_command_loop_that_waits_for_its_next_command() {
         let judged = |exe: &str, argv: &[&str]| {
             let mut w = World::found();
             let init = w.init();

@@ -114,5 +114,5 @@ pub(super) fn removes_home(ctx: &RuleContext<'_>, change: &Change<'_>) -> bool {
         && ctx
             .process
             .and_then(tool)
-            .is_some_and(|name| name.starts_with(b"userdel") || name == b"deluser")
+            .is_some_and(|name| name == b"userdel" || name == b"deluser")
 }

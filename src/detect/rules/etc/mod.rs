@@ -179,7 +179,7 @@ fn changed(ctx: &RuleContext<'_>, file: &File, wanted: PathClass) -> Alerts {
             PathClass::ShellStartup => {
                 is_skeleton(ctx, change.path) || account_tools::removes_home(ctx, &change)
             }
-            PathClass::PackageSources => is_persons(change.path) && by_packager(ctx),
+            PathClass::PackageSources => is_in_home(change.path) && by_packager(ctx),
             _ => false,
         };
         if ordinary {
@@ -204,7 +204,7 @@ fn changed(ctx: &RuleContext<'_>, file: &File, wanted: PathClass) -> Alerts {
             (PathClass::Accounts, Maker::Session) => {
                 account_tools::severity(ctx).unwrap_or(ctx.rule.severity)
             }
-            (PathClass::PackageSources, Maker::Session) if is_persons(change.path) => Severity::Low,
+            (PathClass::PackageSources, Maker::Session) if is_in_home(change.path) => Severity::Low,
             (PathClass::PackageSources, _) if paths::is_registry_login(change.path) => {
                 Severity::Low
             }
@@ -265,7 +265,7 @@ fn indexes_libraries(ctx: &RuleContext<'_>) -> bool {
 }
 
 /// The file is in a home directory: it counts for one user only.
-fn is_persons(path: &[u8]) -> bool {
+fn is_in_home(path: &[u8]) -> bool {
     path.starts_with(b"/root/") || path.starts_with(b"/home/")
 }
 
