@@ -87,9 +87,7 @@ fn source_tree<'a>(ctx: &RuleContext<'_>, mut path: &'a [u8]) -> Option<&'a [u8]
 /// The image's `git`, `tar` or a similar program wrote the file, as when it fetches or unpacks
 /// sources.
 fn unpacked(ctx: &RuleContext<'_>, path: &[u8]) -> bool {
-    let writer = ctx
-        .activity(path)
-        .and_then(|activity| ctx.state.processes.get(&activity.writer));
+    let writer = ctx.activity(path).and_then(|file| ctx.writer(file));
     writer.is_some_and(|writer| {
         any_ancestor(ctx, writer, |p| {
             p.file.origin() == Origin::Image
@@ -282,6 +280,7 @@ mod tests {
         w.only(&["drift.exec-built", "exec.session"]);
         assert!(w.finding("drift.exec-built").severity == Severity::Info);
         // Scripts of the sources that the build tool runs, and what it installs.
+        let git = w.exec(s, "/usr/bin/git", &["git", "pull"]);
         w.create(git, "/srv/p/depcomp");
         let make = w.fork(s);
         w.exec_as(make, s, "/usr/bin/make", &["make", "install"], |e| {

@@ -1,8 +1,6 @@
 //! Origin of a file that is not in the image: the process that made it, and whether that is
 //! ordinary.
 
-use std::sync::Arc;
-
 use bstr::ByteSlice as _;
 
 use super::finding::FindingIndex;
@@ -11,15 +9,6 @@ use super::rule_context::RuleContext;
 use crate::catalog;
 use crate::event::{FileEffect, FileOp, Kind, Timestamp};
 use crate::state::{FileActivity, Lineage, ProcessEntry};
-
-/// The process that changed a file, if it is still known and existed then.
-fn known<'a>(ctx: &RuleContext<'a>, activity: &FileActivity, pid: u32) -> Option<&'a ProcessEntry> {
-    ctx.state
-        .processes
-        .get(&pid)
-        .filter(|p| p.owner.as_ref() == Some(ctx.owner) && p.started <= activity.last)
-        .map(Arc::as_ref)
-}
 
 /// Whether the process or one of its ancestors passes the test.
 pub(crate) fn any_ancestor(
@@ -71,7 +60,7 @@ pub(crate) fn made(ctx: &RuleContext<'_>, path: &[u8]) -> Option<OrdinaryOrigin>
     let Some(activity) = ctx.activity(path).filter(|activity| changed(activity)) else {
         return made_before(ctx, path);
     };
-    let writer = known(ctx, activity, activity.writer);
+    let writer = ctx.writer(activity);
     if let Some(writer) = writer {
         if any_ancestor(ctx, writer, |p| program_roles::is_packager(ctx.names(), p)) {
             return Some(OrdinaryOrigin::Package);
@@ -143,8 +132,13 @@ pub(crate) fn history(ctx: &RuleContext<'_>, path: &[u8], why: &mut Vec<String>)
         activity.pid
     ));
     // A writer that then became the program itself adds nothing.
-    let another = |pid| known(ctx, activity, pid).filter(|w| w.exe.as_bytes() != path);
-    if let Some(writer) = another(activity.writer).or_else(|| another(activity.pid)) {
+    let last = || {
+        let process = ctx.state.process_at(activity.pid, activity.last)?;
+        (process.owner.as_ref() == Some(ctx.owner)).then_some(&**process)
+    };
+    let another = |process: &&ProcessEntry| process.exe.as_bytes() != path;
+    let writer = ctx.writer(activity).filter(another);
+    if let Some(writer) = writer.or_else(|| last().filter(another)) {
         why.push(format!(
             "written by: {}",
             program_roles::command_line(&writer.argv, &writer.exe, 160)

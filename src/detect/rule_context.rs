@@ -180,6 +180,15 @@ impl<'a> RuleContext<'a> {
         self.state.files.get(&key).map(Arc::as_ref)
     }
 
+    /// The process that wrote or placed a file's content last, if it is still known.
+    #[must_use]
+    pub(crate) fn writer(&self, activity: &FileActivity) -> Option<&'a ProcessEntry> {
+        let writer = self.state.process_at(activity.writer, activity.written);
+        writer
+            .filter(|process| process.owner.as_ref() == Some(self.owner))
+            .map(Arc::as_ref)
+    }
+
     /// The process of the event, for the first occurrence of a finding.
     #[must_use]
     pub(crate) fn occurrence(&self) -> Occurrence {

@@ -217,6 +217,7 @@ impl State {
             last_errno: 0,
             pid: event.pid,
             writer: event.pid,
+            written: event.ts,
             comm: Bytes::default(),
             file: None,
             class: None,
@@ -240,6 +241,7 @@ impl State {
         // The author of the content does not change with the mode.
         if file.op.effect() != FileEffect::Attribute {
             activity.writer = event.pid;
+            activity.written = event.ts;
         }
         if activity.comm != file.comm {
             activity.comm.clone_from(&file.comm);
@@ -371,6 +373,7 @@ impl State {
             let kept = |owner: &Owner| owner.as_ref().is_none_or(|id| !old.contains(id));
             self.containers.retain(|id, _| !old.contains(id));
             self.processes.retain(|_, process| kept(&process.owner));
+            self.earlier.retain(|_, process| kept(&process.owner));
             self.connections.retain(|key, _| kept(&key.owner));
             self.files.retain(|key, _| kept(&key.owner));
         }

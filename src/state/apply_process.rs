@@ -1,6 +1,5 @@
 //! Process events into state: exec, fork, exit, and processes that were there before.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::container::Owner;
@@ -41,8 +40,8 @@ impl State {
         ppid: u32,
         at: Timestamp,
     ) -> Option<&Arc<ProcessEntry>> {
-        let parent = self.processes.get(&ppid)?;
-        (parent.owner == *owner && parent.lived_at(at)).then_some(parent)
+        self.process_at(ppid, at)
+            .filter(|parent| parent.owner == *owner)
     }
 
     /// The lineage of a process with parent `ppid` that started at this time, at its exec or in a
@@ -205,10 +204,10 @@ impl State {
     fn insert_process(&mut self, process: ProcessEntry) {
         if self.processes.len() >= MAX_PROCESSES && !self.processes.contains_key(&process.pid) {
             self.totals.evicted += 1;
-            let Some((_, pid)) = self.exited.pop_front() else {
+            if self.exited.is_empty() {
                 return;
-            };
-            self.processes.remove(&pid);
+            }
+            self.forget_oldest_exited();
         }
         if process.lineage == Lineage::Init
             && let Some(container) = process.owner.as_ref()
@@ -218,7 +217,12 @@ impl State {
             Arc::make_mut(container).init = Some(process.pid);
         }
         self.used.processes += weight(&process);
-        self.processes.insert(process.pid, Arc::new(process));
+        let started = process.started;
+        let before = self.processes.insert(process.pid, Arc::new(process));
+        // A process that still runs in the table is the same one, in another program.
+        if let Some(before) = before.filter(|p| p.exited.is_some_and(|exited| exited <= started)) {
+            self.earlier.insert((before.pid, before.started), before);
+        }
         self.fit_processes();
     }
 
@@ -228,24 +232,45 @@ impl State {
         if self.used.processes <= most {
             return;
         }
-        let count = |processes: &BTreeMap<u32, Arc<ProcessEntry>>| -> usize {
-            processes.values().map(|process| weight(process)).sum()
-        };
-        self.used.processes = count(&self.processes);
+        let held = |state: &Self| -> usize { state.listed().map(|process| weight(process)).sum() };
+        self.used.processes = held(self);
         if self.used.processes <= most / 8 * 7 {
             return;
         }
-        let entries = self.processes.values().map(|process| HeldEntry {
-            key: (process.pid, process.owner.clone()),
+        let entries = self.listed().map(|process| HeldEntry {
+            key: (process.pid, process.started, process.owner.clone()),
             owner: &process.owner,
             worth: (process.exited.is_none(), process.started),
             bytes: weight(process),
         });
-        for (pid, owner) in heaviest(entries, most / 8 * 7) {
+        for (pid, started, owner) in heaviest(entries, most / 8 * 7) {
             self.forgotten(&owner);
-            self.processes.remove(&pid);
+            self.forget_process(pid, |process| process.started == started);
         }
-        self.used.processes = count(&self.processes);
+        self.used.processes = held(self);
+    }
+
+    /// All known processes, those whose pid another has now included.
+    fn listed(&self) -> impl Iterator<Item = &Arc<ProcessEntry>> {
+        self.processes.values().chain(self.earlier.values())
+    }
+
+    /// The process that had this pid and ended at this time.
+    fn ended(&self, pid: u32, at: Timestamp) -> Option<&Arc<ProcessEntry>> {
+        self.with_pid(pid)
+            .find(|process| process.exited == Some(at))
+    }
+
+    /// Forgets the process with this pid that passes the test.
+    fn forget_process(&mut self, pid: u32, test: impl Fn(&ProcessEntry) -> bool) {
+        if self.processes.get(&pid).is_some_and(|p| test(p)) {
+            self.processes.remove(&pid);
+            return;
+        }
+        let found = self.with_pid(pid).find(|process| test(process));
+        if let Some(key) = found.map(|process| (process.pid, process.started)) {
+            self.earlier.remove(&key);
+        }
     }
 
     pub(super) fn exit(&mut self, event: &Event, exit: &Exit) {
@@ -263,33 +288,112 @@ impl State {
 
     fn shrink_exited(&mut self) {
         let entries = self.exited.iter().filter_map(|(at, pid)| {
-            let process = self.processes.get(pid).filter(|p| p.exited == Some(*at))?;
+            let process = self.ended(*pid, *at)?;
             Some(((*at, *pid), &process.owner, *at))
         });
         let gone = surplus(entries, MAX_EXITED / 8 * 7);
         let gone: Vec<_> = gone
             .into_iter()
-            .map(|((_, pid), owner)| (pid, owner.clone()))
+            .map(|(key, owner)| (key, owner.clone()))
             .collect();
-        for (pid, owner) in gone {
+        for ((at, pid), owner) in gone {
             self.forgotten(&owner);
-            self.processes.remove(&pid);
+            self.forget_process(pid, |process| process.exited == Some(at));
         }
-        let processes = &self.processes;
-        self.exited.retain(|(at, pid)| {
-            let process = processes.get(pid);
-            process.is_some_and(|process| process.exited == Some(*at))
-        });
+        let mut exited = std::mem::take(&mut self.exited);
+        exited.retain(|(at, pid)| self.ended(*pid, *at).is_some());
+        self.exited = exited;
     }
 
     pub(super) fn forget_oldest_exited(&mut self) {
-        if let Some((at, pid)) = self.exited.pop_front()
-            && self
-                .processes
-                .get(&pid)
-                .is_some_and(|p| p.exited == Some(at))
-        {
-            self.processes.remove(&pid);
+        if let Some((at, pid)) = self.exited.pop_front() {
+            self.forget_process(pid, |process| process.exited == Some(at));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{ContainerId, Kind, Tick};
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp(seconds * 1_000_000_000)
+    }
+
+    fn happens(state: &mut State, seconds: i64, who: &str, pid: u32, kind: Kind) {
+        state.apply(&Arc::new(Event {
+            seq: 1,
+            ts: at(seconds),
+            container: Some(ContainerId::new(who)),
+            pid,
+            nspid: 9,
+            kind,
+        }));
+    }
+
+    fn run(exe: &str, ppid: u32) -> Kind {
+        Kind::Exec(Box::new(Exec {
+            exe: exe.into(),
+            ppid,
+            ..Exec::default()
+        }))
+    }
+
+    /// The program that had the pid 5 at this time.
+    fn program(state: &State, seconds: i64) -> Option<String> {
+        let process = state.process_at(5, at(seconds));
+        process.map(|process| process.exe.escaped().to_string())
+    }
+
+    #[test]
+    fn a_process_is_known_after_its_pid_was_reused() {
+        let mut state = State::default();
+        happens(&mut state, 1, "a", 4, run("/bin/sh", 1));
+        happens(&mut state, 2, "a", 5, run("/bin/tar", 4));
+        happens(&mut state, 3, "a", 6, run("/bin/gzip", 5));
+        let exit = || Kind::Exit(Exit::default());
+        happens(&mut state, 5, "a", 5, exit());
+        happens(&mut state, 20, "b", 5, run("/bin/true", 1));
+        happens(&mut state, 21, "b", 5, exit());
+        happens(&mut state, 40, "b", 5, run("/bin/false", 1));
+        let is = |state: &State, seconds, exe: &str| {
+            assert_eq!(program(state, seconds).as_deref(), Some(exe));
+        };
+        let known = |state: &State| {
+            is(state, 4, "/bin/tar");
+            assert_eq!(program(state, 10), None);
+            is(state, 21, "/bin/true");
+            is(state, 50, "/bin/false");
+            let above: Vec<u32> = state.ancestry(6).map(|process| process.pid).collect();
+            assert_eq!(above, [6, 5, 4]);
+        };
+        known(&state);
+        known(&state.freeze().unwrap().thaw().unwrap());
+        // Ten minutes after its end it is forgotten, wherever it is listed.
+        let tick = || Kind::Tick(Box::new(Tick::default()));
+        happens(&mut state, 606, "b", 0, tick());
+        assert_eq!(program(&state, 4), None);
+        is(&state, 21, "/bin/true");
+        happens(&mut state, 622, "b", 0, tick());
+        assert!(state.earlier.is_empty() && state.exited.is_empty());
+        is(&state, 50, "/bin/false");
+    }
+
+    #[test]
+    fn processes_whose_pid_was_reused_are_bounded() {
+        let mut state = State::default();
+        for seconds in 0..3 * MAX_EXITED as i64 {
+            happens(&mut state, seconds / 100, "a", 5, run("/bin/true", 1));
+            happens(
+                &mut state,
+                seconds / 100,
+                "a",
+                5,
+                Kind::Exit(Exit::default()),
+            );
+        }
+        assert!(state.earlier.len() <= MAX_EXITED);
+        assert!(state.exited.len() <= MAX_EXITED);
     }
 }

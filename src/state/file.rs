@@ -33,6 +33,8 @@ pub struct FileActivity {
     pub comm: Bytes,
     /// Host pid of the process that wrote or placed the content last; changes of mode do not count.
     pub writer: u32,
+    /// When it did.
+    pub written: Timestamp,
     /// Latest facts of the file.
     pub file: Option<FileFacts>,
     /// Comparison with the image, once made.

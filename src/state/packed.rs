@@ -26,8 +26,10 @@ pub(crate) struct PackedState {
     recent: Vec<u8>,
 }
 
-/// The tables: processes, connections, files, exited processes, sockets.
+/// The tables: processes, processes whose pid was reused, connections, files, exited processes,
+/// sockets.
 type PackedTables = (
+    Vec<ProcessEntry>,
     Vec<ProcessEntry>,
     Vec<(ConnectionKey, Arc<Connection>)>,
     Vec<(FileKey, Arc<FileActivity>)>,
@@ -39,11 +41,12 @@ impl State {
     /// Compresses the state; `None` when that fails.
     pub(crate) fn freeze(&self) -> Option<PackedState> {
         let processes: Vec<_> = self.processes.values().collect();
+        let earlier: Vec<_> = self.earlier.values().collect();
         let connections: Vec<_> = self.connections.iter().collect();
         let files: Vec<_> = self.files.iter().collect();
         let exited: Vec<_> = self.exited.iter().map(|(at, pid)| (at.0, pid)).collect();
         let sockets: Vec<_> = self.sockets.iter().collect();
-        let tables = (processes, connections, files, exited, sockets);
+        let tables = (processes, earlier, connections, files, exited, sockets);
         let mut packer = zstd::Encoder::new(Vec::new(), LEVEL).ok()?;
         serde_json::to_writer(std::io::BufWriter::new(&mut packer), &tables).ok()?;
         let recent = self.recent.events.iter().map(|event| &**event);
@@ -55,6 +58,7 @@ impl State {
                 began: self.began,
                 containers: self.containers.clone(),
                 processes: BTreeMap::new(),
+                earlier: BTreeMap::new(),
                 usage: self.usage.clone(),
                 connections: BTreeMap::new(),
                 files: BTreeMap::new(),
@@ -81,7 +85,7 @@ impl PackedState {
     pub(crate) fn thaw(&self) -> Option<State> {
         let mut state = self.thin.clone();
         let tables = zstd::decode_all(&self.tables[..]).ok()?;
-        let (processes, connections, files, exited, sockets): PackedTables =
+        let (processes, earlier, connections, files, exited, sockets): PackedTables =
             serde_json::from_slice(&tables).ok()?;
         let containers = &self.thin.containers;
         // All entries of a container share its id again.
@@ -91,12 +95,17 @@ impl PackedState {
                 *owner = Some(id.clone());
             }
         };
+        let process = |mut process: ProcessEntry| {
+            own(&mut process.owner);
+            Arc::new(process)
+        };
         state.processes = processes
             .into_iter()
-            .map(|mut process| {
-                own(&mut process.owner);
-                (process.pid, Arc::new(process))
-            })
+            .map(|entry| (entry.pid, process(entry)))
+            .collect();
+        state.earlier = earlier
+            .into_iter()
+            .map(|entry| ((entry.pid, entry.started), process(entry)))
             .collect();
         let connection = |mut key: ConnectionKey| {
             own(&mut key.owner);

@@ -36,8 +36,10 @@ pub struct State {
     pub began: Timestamp,
     /// Containers by id; ended ones are kept a while. The host is not among them.
     pub containers: BTreeMap<ContainerId, Arc<Container>>,
-    /// Processes by host pid; exited ones are kept ten minutes under their pid until it is reused.
+    /// Processes by host pid; exited ones are kept ten minutes, until their pid is reused.
     pub processes: BTreeMap<u32, Arc<ProcessEntry>>,
+    /// Exited processes whose pid another process has now, by pid and start; kept ten minutes, too.
+    pub(super) earlier: BTreeMap<(u32, Timestamp), Arc<ProcessEntry>>,
     /// CPU and memory of running processes by host pid, as last reported.
     pub usage: BTreeMap<u32, ProcessUsage>,
     /// Connections and listening sockets.
@@ -121,18 +123,28 @@ impl State {
             .map(|(key, row)| (key, &**row))
     }
 
+    /// The process that had this pid at this time, if it is still known; at 0, an unknown time, the
+    /// latest.
+    #[must_use]
+    pub(crate) fn process_at(&self, pid: u32, at: Timestamp) -> Option<&Arc<ProcessEntry>> {
+        self.with_pid(pid).find(|process| process.lived_at(at))
+    }
+
+    /// The processes that had this pid, the latest first.
+    pub(super) fn with_pid(&self, pid: u32) -> impl Iterator<Item = &Arc<ProcessEntry>> {
+        let of_pid = (pid, Timestamp(i64::MIN))..=(pid, Timestamp(i64::MAX));
+        let earlier = self.earlier.range(of_pid).rev().map(|(_, process)| process);
+        self.processes.get(&pid).into_iter().chain(earlier)
+    }
+
     /// `pid` and its ancestors inside the same owner, nearest first; at most 32.
     pub fn ancestry(&self, pid: u32) -> impl Iterator<Item = &ProcessEntry> {
-        let owner = self.processes.get(&pid).map(|p| p.owner.clone());
-        let mut next = Some(pid);
+        let mut next = self.processes.get(&pid);
         let mut left = 32_u8;
         std::iter::from_fn(move || {
             left = left.checked_sub(1)?;
-            let process = self.processes.get(&next?)?;
-            if Some(&process.owner) != owner.as_ref() {
-                return None;
-            }
-            next = (process.ppid != process.pid).then_some(process.ppid);
+            let process = next?;
+            next = self.parent_of(process);
             Some(&**process)
         })
     }

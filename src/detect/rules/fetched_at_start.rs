@@ -21,9 +21,7 @@ const ENCODED: usize = 24;
 pub(super) fn of(ctx: &RuleContext<'_>, path: &[u8]) -> Option<String> {
     let mut at = path.to_vec();
     for _ in 0..MAX_STEPS {
-        let activity = ctx.activity(&at)?;
-        let writer = ctx.state.processes.get(&activity.writer)?;
-        let writer = Some(writer).filter(|w| w.owner.as_ref() == Some(ctx.owner))?;
+        let writer = ctx.writer(ctx.activity(&at)?)?;
         if let Some(how) = brought_by(ctx, writer).or_else(|| redirected(ctx, writer, &at)) {
             return Some(how);
         }

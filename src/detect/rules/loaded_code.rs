@@ -257,16 +257,13 @@ fn generated(ctx: &RuleContext<'_>, process: &ProcessEntry, path: &[u8]) -> bool
         return false;
     };
     let kept = GENERATED.iter().any(|part| path.contains_str(part));
-    let own = activity.writer == process.pid
+    let writer = ctx.writer(activity);
+    let own = writer.is_some_and(|w| (w.pid, w.started) == (process.pid, process.started))
         // A file stored by a web server's interpreter may be an upload of a visitor.
         && (kept || !program_roles::of(process).starts_with(b"php"));
-    let alike = ctx
-        .state
-        .processes
-        .get(&activity.writer)
-        .is_some_and(|writer| {
-            writer.exe == process.exe && kept && !attribution::inline(ctx.names(), writer)
-        });
+    let alike = writer.is_some_and(|writer| {
+        writer.exe == process.exe && kept && !attribution::inline(ctx.names(), writer)
+    });
     (own || alike) && !attribution::inline(ctx.names(), process) && !attribution::suspicious(ctx)
 }
 

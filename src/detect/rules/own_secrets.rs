@@ -83,7 +83,7 @@ fn renamed(activity: &FileActivity) -> bool {
 /// Whether the same exec session wrote it, or the same shell through the programs it runs. A file
 /// that a service keeps for itself is a secret to a shell below that service.
 fn by_reader(ctx: &RuleContext<'_>, activity: &FileActivity) -> bool {
-    let Some(writer) = ctx.state.processes.get(&activity.writer) else {
+    let Some(writer) = ctx.writer(activity) else {
         return false;
     };
     if let Some(session) = ctx.session() {

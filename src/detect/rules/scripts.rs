@@ -74,11 +74,11 @@ impl ScriptWriters {
         if session_scripts::deployed(ctx, path) {
             return self.first(ScriptWriter::Deployment, path);
         }
-        let parent = |pid| ctx.state.processes.get(&pid).map(|writer| writer.ppid);
+        let parent = |pid, at| ctx.state.process_at(pid, at).map(|writer| writer.ppid);
         let mut writers: SmallVec<[u32; 4]> = SmallVec::new();
         writers.extend([activity.writer, activity.pid]);
-        writers.extend(parent(activity.writer));
-        writers.extend(parent(activity.pid));
+        writers.extend(parent(activity.writer, activity.written));
+        writers.extend(parent(activity.pid, activity.last));
         let mut runs = ctx.ancestors().skip(1);
         let Some(writer) = runs.find(|p| writers.contains(&p.pid)) else {
             return Bytes::new(path);

@@ -37,8 +37,7 @@ fn edited(ctx: &RuleContext<'_>, path: &[u8]) -> bool {
 /// The exec session whose shell, editor or tool of the image wrote the file without a connection of
 /// its own.
 fn writing_session(ctx: &RuleContext<'_>, path: &[u8]) -> Option<u32> {
-    let activity = ctx.activity(path)?;
-    let writer = ctx.state.processes.get(&activity.writer)?;
+    let writer = ctx.writer(ctx.activity(path)?)?;
     let Lineage::ExecSession(root) = writer.lineage else {
         return None;
     };
