@@ -383,15 +383,10 @@ mod tests {
     #[test]
     fn processes_whose_pid_was_reused_are_bounded() {
         let mut state = State::default();
-        for seconds in 0..3 * MAX_EXITED as i64 {
-            happens(&mut state, seconds / 100, "a", 5, run("/bin/true", 1));
-            happens(
-                &mut state,
-                seconds / 100,
-                "a",
-                5,
-                Kind::Exit(Exit::default()),
-            );
+        for number in 0..3 * MAX_EXITED {
+            let (seconds, pid) = (number as i64 / 100, 5 + number as u32 % 500);
+            happens(&mut state, seconds, "a", pid, run("/bin/true", 1));
+            happens(&mut state, seconds, "a", pid, Kind::Exit(Exit::default()));
         }
         assert!(state.earlier.len() <= MAX_EXITED);
         assert!(state.exited.len() <= MAX_EXITED);
