@@ -47,8 +47,10 @@ fn base(
         Some(invoking) => invoking.home.clone().or(home),
         None => home,
     };
-    xdg.filter(|path| path.is_absolute())
-        .or_else(|| Some(home?.join(below)))
+    // A relative one would be whatever is in the current directory.
+    let absolute = |path: &PathBuf| path.is_absolute();
+    xdg.filter(absolute)
+        .or_else(|| Some(home.filter(absolute)?.join(below)))
 }
 
 /// Reads a text file of the user. The user, or root, must own it, and nobody else may be able to
@@ -202,6 +204,15 @@ pub fn remove(path: &Path) -> io::Result<()> {
     caller::with_rights(move || std::fs::remove_file(&path))
 }
 
+/// Facts of a file that the user named; links are followed. It need not be readable.
+///
+/// # Errors
+/// When it does not exist, or the user may not reach it.
+pub fn facts(path: &Path) -> io::Result<Metadata> {
+    let path = path.to_owned();
+    caller::with_rights(move || path.metadata())
+}
+
 /// Names of the files in a folder of the user.
 ///
 /// # Errors
@@ -287,6 +298,9 @@ mod tests {
         assert_eq!(path(None, Some(&ann)), Path::new("/home/ann/.config"));
         assert_eq!(path(Some("/etc/xdg"), Some(&ann)), Path::new("/etc/xdg"));
         assert_eq!(path(Some("relative"), None), Path::new("/root/.config"));
+        for home in ["", "relative"] {
+            assert_eq!(base(None, Some(home.into()), ".config", None), None);
+        }
     }
 
     #[test]

@@ -80,7 +80,7 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, CliError> {
         .policy
         .clone()
         .or_else(|| user_files::standard("policy.toml"));
-    let player = Player::open(&path)?;
+    let player = Player::open_within(&path, config.memory)?;
     let recording = recording(&path, player.header());
     let mut file = user_files::state_folder().map(|folder| folder.join("views.json"));
     let mut views = SavedViews::default();

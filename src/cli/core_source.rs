@@ -25,6 +25,7 @@ pub(super) fn watch_for<T>(
         (print(&core), core.state.totals.lost)
     };
     live::stop(live)?;
+    stop.release();
     if lost > 0 {
         print_message(format!("{lost} events were lost meanwhile"));
     }

@@ -32,7 +32,7 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, CliError> {
     if args.output.no_output_selected() && terminal::there() {
         let player = Player::from_memory("demo", RECORDING)?;
         return match args.play {
-            true => terminal::replay(player, ReplayFrom::Beginning, &args.screen),
+            true => terminal::replay(player, ReplayFrom::Beginning, &args.screen.load()?),
             false => terminal::demo(player, &args.screen),
         };
     }

@@ -12,6 +12,7 @@ use super::period::Period;
 use super::{CliError, LiveArgs, baseline, learn, live, ring};
 use crate::baseline::{Baseline, BaselineItem, Diff, Facet, ItemField, diff};
 use crate::event::{Timestamp, escape_json};
+use crate::memory::MemoryBudget;
 
 /// Compare what two versions of a container do
 ///
@@ -95,7 +96,7 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, CliError> {
     };
     let of = |text: &str, period: Period| match &watched {
         Some(learner) if is_running(text) => one(text, learn::of_name(learner, text)?),
-        _ => side_of(text, period),
+        _ => side_of(text, period, args.live.memory),
     };
     let before = Period {
         until: args.until,
@@ -122,11 +123,11 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, CliError> {
 
 /// A baseline file, or what is learned from a recording.
 pub(super) fn side(text: &str) -> Result<Baseline, CliError> {
-    side_of(text, Period::default())
+    side_of(text, Period::default(), None)
 }
 
 /// The same, of a recording only a period.
-fn side_of(text: &str, period: Period) -> Result<Baseline, CliError> {
+fn side_of(text: &str, period: Period, limit: Option<MemoryBudget>) -> Result<Baseline, CliError> {
     if text.ends_with(".toml") {
         return baseline::load(Path::new(text));
     }
@@ -134,7 +135,7 @@ fn side_of(text: &str, period: Period) -> Result<Baseline, CliError> {
         Some((path, name)) if !Path::new(text).exists() => (path, Some(name)),
         _ => (text, None),
     };
-    let (learner, sound) = learn::from_recording(Path::new(path), period)?;
+    let (learner, sound) = learn::from_recording(Path::new(path), period, limit)?;
     if !sound {
         print_message(format!(
             "{path}: the recording is damaged; the readable part is used"

@@ -3,9 +3,18 @@
 use std::fmt::Display;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::event::escape;
 use crate::recording::RecordingError;
+
+/// How long the reader of stderr may take nothing, until messages are left out.
+const PATIENCE: Timespec = Timespec {
+    tv_sec: 1,
+    tv_nsec: 0,
+};
 
 /// Prints a message on stderr. It may contain names and errors from outside: control characters
 /// are escaped. A closed stderr is ignored.
@@ -16,7 +25,24 @@ pub(super) fn print_message(what: impl Display) {
         .lines()
         .map(|line| escape(line.as_bytes()).to_string())
         .collect();
-    let _ = writeln!(io::stderr(), "hullwatch: {}", lines.join("\n"));
+    if is_read() {
+        let _ = writeln!(io::stderr(), "hullwatch: {}", lines.join("\n"));
+    }
+}
+
+/// Whether stderr takes a message now, or soon: nothing may wait for a reader that has stopped reading.
+fn is_read() -> bool {
+    static STALLED: AtomicBool = AtomicBool::new(false);
+    let wait = match STALLED.load(Ordering::Relaxed) {
+        true => Timespec::default(),
+        false => PATIENCE,
+    };
+    let stderr = io::stderr();
+    let mut polled = [PollFd::new(&stderr, PollFlags::OUT)];
+    // What cannot be polled is written to.
+    let stalled = poll(&mut polled, Some(&wait)) == Ok(0);
+    STALLED.store(stalled, Ordering::Relaxed);
+    !stalled
 }
 
 /// The error of a command.

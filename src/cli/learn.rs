@@ -17,6 +17,7 @@ use crate::containers::{ContainerSelector, SelectError};
 use crate::detect::Settings;
 use crate::event::ContainerId;
 use crate::learning::{LiveLearner, extend, file_name, learn, learner, meet};
+use crate::memory::MemoryBudget;
 use crate::recording::RecordingTarget;
 use crate::verify::restart;
 
@@ -73,7 +74,7 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, CliError> {
     }
     args.period.check(args.recording.is_some())?;
     let (learner, sound) = match &args.recording {
-        Some(path) => from_recording(path, args.period)?,
+        Some(path) => from_recording(path, args.period, args.live.memory)?,
         None => (from_host(args)?, true),
     };
     for name in &args.names {
@@ -91,10 +92,14 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, CliError> {
 }
 
 /// Learns from a period of a recording; also whether all of it could be read.
-pub(super) fn from_recording(path: &Path, period: Period) -> Result<(Learner, bool), CliError> {
+pub(super) fn from_recording(
+    path: &Path,
+    period: Period,
+    limit: Option<MemoryBudget>,
+) -> Result<(Learner, bool), CliError> {
     let mut learning: Option<Learner> = None;
     let mut before = false;
-    let code = play(path, period, |played| match played {
+    let code = play(path, period, limit, |played| match played {
         Played::Begun(settings) => {
             learning.get_or_insert_with(|| learner(settings));
             before = false;
@@ -134,6 +139,7 @@ pub(super) fn watch(args: &LiveArgs, time: Duration) -> Result<Learner, CliError
         std::thread::sleep(Duration::from_millis(50));
     }
     live::stop(live)?;
+    stop.release();
     let learner = shared.lock().clone();
     Ok(learner)
 }

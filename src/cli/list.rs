@@ -88,7 +88,7 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, CliError> {
 fn recorded(path: &Path, args: &Args) -> Result<(Vec<u8>, ExitCode), CliError> {
     let of_all = matches!(args.view, Pane::Incidents | Pane::Findings);
     let mut text: Result<Vec<u8>, CliError> = Ok(Vec::new());
-    let code = play(path, args.period, |played| {
+    let code = play(path, args.period, args.live.memory, |played| {
         if let (Played::Ended(core), Ok(before)) = (played, &mut text) {
             if !of_all {
                 before.clear();

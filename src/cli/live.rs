@@ -8,7 +8,7 @@ use clap::Args;
 
 use super::error::print_message;
 use super::runtimes::RuntimeArgs;
-use super::{CliError, privileges};
+use super::{CliError, limits, privileges};
 use crate::collect::{Live, LiveOptions, PolicyFile, Tap};
 use crate::containers::{EngineKind, EngineState};
 use crate::core::Core;
@@ -293,7 +293,7 @@ pub(super) fn prepare(
         sinks: screen.sinks,
         ..args.options()?
     };
-    if let Some(refusal) = privileges::refusal() {
+    if let Some(refusal) = privileges::refusal().or_else(limits::refusal) {
         return Err(CliError::Expected(refusal));
     }
     let record = record.map(Path::to_owned);

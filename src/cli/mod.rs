@@ -20,6 +20,8 @@ mod error;
 mod harden;
 mod keys;
 mod learn;
+mod limits;
+mod line_printer;
 mod list;
 mod live;
 mod log;
@@ -151,6 +153,7 @@ pub fn main() -> ExitCode {
             return ExitCode::from(code);
         }
     };
+    limits::take();
     // Before there are other threads, which would stay where they are.
     crate::system::join_host_cgroups();
     // While the program still may change its user id.

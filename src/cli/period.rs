@@ -13,6 +13,7 @@ use super::{CliError, ring};
 use crate::core::Core;
 use crate::detect::Settings;
 use crate::event::{Event, Kind, Timestamp};
+use crate::memory::MemoryBudget;
 use crate::recording::{Header, ReadAhead, ReadReport, RecordingPiece, RecordingReader};
 
 /// Which part of a recording.
@@ -195,11 +196,12 @@ fn repeats(event: &Event, header: &Header) -> bool {
     kind && event.ts == header.started
 }
 
-/// Plays a period of a recording or ring. Damage and gaps between runs are reported on stderr;
+/// Plays a period of a recording or ring, with no more memory than `limit`. Damage and gaps between runs are reported on stderr;
 /// the exit code is 2 when something could not be read.
 pub(super) fn play(
     path: &Path,
     period: Period,
+    limit: Option<MemoryBudget>,
     visit: impl FnMut(Played<'_>),
 ) -> Result<ExitCode, CliError> {
     let mut playback = Playback {
@@ -210,7 +212,7 @@ pub(super) fn play(
     let mut sound = true;
     for file in period.files(path)? {
         match RecordingReader::open(&file) {
-            Ok(reader) => sound &= playback.file(reader)?,
+            Ok(reader) => sound &= playback.file(reader.within(limit))?,
             // The other segments of a ring can still be used.
             Err(error) if path.is_dir() => {
                 print_message(error);
@@ -318,7 +320,7 @@ mod tests {
         };
         let (mut text, mut execs) = (String::new(), Vec::new());
         let mut seen = 0;
-        let code = play(path, period, |played| match played {
+        let code = play(path, period, None, |played| match played {
             Played::Begun(_) => seen = 0,
             Played::Event { event, within, .. } => {
                 seen += 1;
@@ -364,7 +366,7 @@ mod tests {
         assert!(period(None, None).check(false).is_ok());
         let dir = ring();
         let before = period(None, Some(at(-60)));
-        assert!(play(dir.path(), before, |_| {}).is_err());
+        assert!(play(dir.path(), before, None, |_| {}).is_err());
     }
 
     #[test]
@@ -372,7 +374,7 @@ mod tests {
         let dir = ring();
         std::fs::write(segment_path(dir.path(), at(900)), "").unwrap();
         let mut events = 0;
-        let code = play(dir.path(), Period::default(), |played| {
+        let code = play(dir.path(), Period::default(), None, |played| {
             events += usize::from(matches!(played, Played::Event { .. }));
         });
         assert_eq!((code.unwrap(), events), (ExitCode::from(2), 6));

@@ -63,7 +63,7 @@ type ContainerReport = (String, CheckResult);
 
 pub(super) fn run(args: &Args) -> Result<ExitCode, CliError> {
     let (learner, sound) = match &args.recording {
-        Some(path) => learn::from_recording(path, Period::default())?,
+        Some(path) => learn::from_recording(path, Period::default(), args.live.memory)?,
         None => (learn::watch(&args.live, args.time)?, true),
     };
     if args.matrix {

@@ -129,6 +129,16 @@ fn detach(file: &Path) -> Result<ExitCode, CliError> {
         let mut why = Vec::new();
         messages.rewind()?;
         messages.read_to_end(&mut why)?;
+        if why.is_empty() {
+            // It could say nothing: the disk is full.
+            let cause = messages.write_all(b"\n").err();
+            let cause = cause.map_or("it did not say why".to_owned(), |error| error.to_string());
+            print_message(format!(
+                "{}: the recording did not begin, and no message could be written to {}: {cause}",
+                file.display(),
+                log.display()
+            ));
+        }
         user_files::remove(&log)?;
         for line in String::from_utf8_lossy(&why).lines() {
             print_message(line.strip_prefix("hullwatch: ").unwrap_or(line));

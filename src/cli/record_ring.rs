@@ -1,5 +1,6 @@
 //! `hullwatch record --ring`: the last hours, in segments of which the oldest are removed.
 
+use std::collections::BTreeSet;
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -12,9 +13,9 @@ use super::signals::StopSignal;
 use super::sinks::Sinks;
 use super::{CliError, LiveArgs, live};
 use crate::collect::{Live, give_up_files};
-use crate::detect::Severity;
+use crate::detect::{FindingId, Severity};
 use crate::machine::Machine;
-use crate::recording::ring::{RingLimits, segment_path, segments};
+use crate::recording::ring::{RingLimits, RingSegment, segment_path, segments};
 use crate::{system, user_files};
 
 /// Interval of the checks of sizes and ages.
@@ -73,9 +74,13 @@ struct RingRecorder<'a> {
     live: Live,
     current: PathBuf,
     begun: Instant,
-    /// Findings that were examined for pinning.
-    seen: usize,
+    /// Findings whose segments are pinned.
+    seen: BTreeSet<FindingId>,
+    /// Segments that are to be pinned: a full disk accepts no pin.
+    unpinned: Vec<RingSegment>,
     exceeded: bool,
+    /// What goes wrong at present.
+    reported: BTreeSet<String>,
 }
 
 pub(super) fn run(
@@ -111,8 +116,10 @@ pub(super) fn run(
         live,
         current: first,
         begun: Instant::now(),
-        seen: 0,
+        seen: BTreeSet::new(),
+        unpinned: Vec::new(),
         exceeded: false,
+        reported: BTreeSet::new(),
     };
     let deadline = duration.map(|d| Instant::now() + d);
     let mut engine = live::EngineReporter::default();
@@ -129,37 +136,68 @@ pub(super) fn run(
         sinks.look();
         if Instant::now() >= next {
             next = Instant::now() + INTERVAL.min(limits.segment);
-            ring.keep_limits().map_err(|error| fail(&error))?;
+            ring.keep_limits();
         }
         std::thread::sleep(Duration::from_millis(50));
     }
-    ring.pin_findings().map_err(|error| fail(&error))?;
+    if let Err(error) = ring.pin_findings() {
+        print_message(error);
+    }
     sinks.stop(ring.live)?;
     Ok(ExitCode::SUCCESS)
 }
 
 impl RingRecorder<'_> {
-    /// Begins another segment when it is time, pins, and removes what exceeds the limits.
-    fn keep_limits(&mut self) -> Result<(), String> {
-        self.pin_findings()?;
+    /// Begins another segment when it is time, pins, and removes what exceeds the limits. What goes
+    /// wrong is reported once, and tried again the next time: recording goes on.
+    fn keep_limits(&mut self) {
+        let mut wrong = BTreeSet::new();
+        wrong.extend(self.pin_findings().err());
+        wrong.extend(self.next_segment().err());
+        match self.remove_segments() {
+            Ok(stuck) => wrong.extend(stuck),
+            Err(error) => {
+                wrong.insert(error);
+            }
+        }
+        for new in wrong.difference(&self.reported) {
+            print_message(format!("{new}; recording continues"));
+        }
+        self.reported = wrong;
+    }
+
+    /// Begins another segment when it is time.
+    fn next_segment(&mut self) -> Result<(), String> {
         let bytes = user_files::open(&self.current)
             .and_then(|file| file.metadata())
             .map_or(0, |facts| facts.len());
         if self.begun.elapsed() >= self.limits.segment || bytes >= self.limits.segment_bytes() {
             let next = segment_path(self.directory, system::now());
             let before = self.live.continue_recording(&next);
-            let before = before.map_err(|error| error.to_string())?;
+            let before = before.map_err(|error| {
+                // Its name is another one each time.
+                let (name, ring) = (next.display(), self.directory.display());
+                let why = error
+                    .to_string()
+                    .replace(&name.to_string(), &ring.to_string());
+                format!("no further segment: {why}")
+            })?;
             self.current = next;
             self.begun = Instant::now();
             if let Some(Err(error)) = before {
                 print_message(format!("{error}; recording continues in another segment"));
             }
         }
+        Ok(())
+    }
+
+    /// Removes what exceeds the limits; returns what could not be removed.
+    fn remove_segments(&mut self) -> Result<Vec<String>, String> {
         let free = free(self.directory);
         let done = self
             .limits
             .enforce(self.directory, &self.current, system::now(), free)
-            .map_err(|error| error.to_string())?;
+            .map_err(|error| format!("{}: {error}", self.directory.display()))?;
         for pinned in &done.pinned {
             print_message(format!(
                 "{}: pinned, but removed, since no other segment was left to free space",
@@ -168,36 +206,52 @@ impl RingRecorder<'_> {
         }
         if done.exceeded && !self.exceeded {
             print_message(format!(
-                "{}: --max-size or --min-free is exceeded, and no segment is left to remove",
+                "{}: --max-size or --min-free is exceeded, and no segment that can be removed is left",
                 self.directory.display()
             ));
         }
         self.exceeded = done.exceeded;
-        Ok(())
+        let stuck = done.stuck.into_iter();
+        Ok(stuck
+            .map(|(path, error)| format!("{}: cannot be removed: {error}", path.display()))
+            .collect())
     }
 
     /// Pins the current segment, and the one before it, when a finding since the last check
-    /// requires it.
+    /// requires it. The disk may be full: then they are pinned later.
     fn pin_findings(&mut self) -> Result<(), String> {
         let Some(lowest) = self.pin else {
             return Ok(());
         };
         let found = {
             let core = self.live.core().lock();
-            let findings = core.detector.findings();
-            let new = findings.iter().skip(self.seen);
-            let found = new.into_iter().any(|finding| finding.severity >= lowest);
-            self.seen = findings.len();
-            found
+            let findings = core.detector.findings().iter();
+            // One may become more severe later.
+            let severe = findings.filter(|finding| finding.severity >= lowest);
+            severe.fold(false, |found, finding| {
+                self.seen.insert(finding.id) || found
+            })
         };
-        if !found {
-            return Ok(());
+        if found {
+            let all = segments(self.directory)
+                .map_err(|error| format!("{}: {error}", self.directory.display()))?;
+            for segment in all.into_iter().rev().take(2) {
+                if !self.unpinned.iter().any(|one| one.path == segment.path) {
+                    self.unpinned.push(segment);
+                }
+            }
         }
-        let all = segments(self.directory).map_err(|error| error.to_string())?;
-        for segment in all.iter().rev().take(2) {
-            segment.pin().map_err(|error| error.to_string())?;
-        }
-        Ok(())
+        let mut failed = None;
+        self.unpinned.retain(|segment| match segment.pin() {
+            _ if user_files::facts(&segment.path).is_err() => false,
+            Ok(()) => false,
+            Err(error) => {
+                let path = segment.path.display();
+                failed = Some(format!("{path}: cannot be pinned: {error}"));
+                true
+            }
+        });
+        failed.map_or(Ok(()), Err)
     }
 }
 

@@ -11,8 +11,10 @@ use super::selection::{self, LineTypes, Selection};
 use super::{CliError, ring, terminal};
 use crate::core::Core;
 use crate::event::Timestamp;
+use crate::memory::MemoryBudget;
 use crate::recording::{
-    Comparison, Player, ReadAhead, ReadReport, RecordingPiece, RecordingReader, finding_line,
+    Comparison, Player, ReadAhead, ReadReport, RecordingError, RecordingPiece, RecordingReader,
+    finding_line,
 };
 use crate::tui::ReplayFrom;
 
@@ -31,11 +33,30 @@ pub(super) struct Args {
     #[arg(long, value_name = "MOMENT", allow_hyphen_values = true, value_parser = ring::moment)]
     at: Option<Timestamp>,
 
+    /// Bytes that events, tables and findings may hold, from 16MiB to 1GiB, where that is less than
+    /// when it was recorded: older ones are dropped, and findings may differ [default: as recorded]
+    #[arg(long, value_name = "SIZE")]
+    memory: Option<MemoryBudget>,
+
     #[command(flatten)]
     pub(super) output: Output,
 
     #[command(flatten)]
     screen: ScreenArgs,
+}
+
+impl Args {
+    fn open(&self, path: &Path) -> Result<RecordingReader, RecordingError> {
+        Ok(RecordingReader::open(path)?.within(self.memory))
+    }
+
+    /// Shows a recording on the screen.
+    fn show(&self, path: &Path, from: ReplayFrom) -> Result<ExitCode, CliError> {
+        let mut config = self.screen.load()?;
+        config.memory = self.memory.or(config.memory);
+        let player = Player::open_within(path, config.memory)?;
+        terminal::replay(player, from, &config)
+    }
 }
 
 /// What to print of a recording.
@@ -71,11 +92,11 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, CliError> {
                 _ => ReplayFrom::Present,
             };
             return match screen {
-                true => terminal::replay(Player::open(&segment.path)?, from, &args.screen),
-                false => show(RecordingReader::open(&segment.path)?, &args.output, true),
+                true => args.show(&segment.path, from),
+                false => show(args.open(&segment.path)?, &args.output, true),
             };
         }
-        return show_all(&args.file, &args.output);
+        return show_all(args);
     }
     if args.at.is_some() {
         return Err(CliError::expected(format!(
@@ -84,21 +105,17 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, CliError> {
         )));
     }
     if screen {
-        return terminal::replay(
-            Player::open(&args.file)?,
-            ReplayFrom::Beginning,
-            &args.screen,
-        );
+        return args.show(&args.file, ReplayFrom::Beginning);
     }
-    show(RecordingReader::open(&args.file)?, &args.output, true)
+    show(args.open(&args.file)?, &args.output, true)
 }
 
 /// Replays the segments of a ring, one after another; the worst exit code.
-fn show_all(directory: &Path, output: &Output) -> Result<ExitCode, CliError> {
+fn show_all(args: &Args) -> Result<ExitCode, CliError> {
     let mut worst = ExitCode::SUCCESS;
-    for segment in ring::all(directory)? {
-        let code = match RecordingReader::open(&segment.path) {
-            Ok(reader) => show(reader, output, true)?,
+    for segment in ring::all(&args.file)? {
+        let code = match args.open(&segment.path) {
+            Ok(reader) => show(reader, &args.output, true)?,
             // The others can still be used.
             Err(error) => {
                 print_message(error);

@@ -56,7 +56,7 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, CliError> {
     let (text, code) = match &args.file {
         Some(path) => {
             let mut all = Reports::new(escape(path.as_os_str().as_encoded_bytes()).to_string());
-            let code = play(path, args.period, |played| {
+            let code = play(path, args.period, args.live.memory, |played| {
                 if let Played::Ended(core) = played {
                     all.add(&core, args);
                 }

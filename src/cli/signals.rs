@@ -17,13 +17,18 @@ const COMPLETION: Duration = Duration::from_secs(10);
 
 /// True once a signal requested the end of the program.
 #[derive(Debug, Clone)]
-pub(super) struct StopSignal(Arc<AtomicBool>);
+pub(super) struct StopSignal {
+    requested: Arc<AtomicBool>,
+    /// Nothing is left to complete.
+    released: Arc<AtomicBool>,
+}
 
 impl StopSignal {
     /// From now on INT, TERM, HUP and QUIT are noted.
     pub(super) fn install() -> io::Result<Self> {
         let flag = Arc::new(AtomicBool::new(false));
-        let noted = Arc::clone(&flag);
+        let released = Arc::new(AtomicBool::new(false));
+        let (noted, at_once) = (Arc::clone(&flag), Arc::clone(&released));
         let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP, SIGQUIT])?;
         std::thread::Builder::new()
             .name("signals".to_owned())
@@ -33,16 +38,25 @@ impl StopSignal {
                 for signal in signals.forever() {
                     noted.store(true, Ordering::Relaxed);
                     let first = *first.get_or_insert_with(Instant::now);
-                    if first.elapsed() > COMPLETION {
+                    if at_once.load(Ordering::Relaxed) || first.elapsed() > COMPLETION {
                         std::process::exit(128 + signal);
                     }
                 }
             })?;
-        Ok(Self(flag))
+        Ok(Self {
+            requested: flag,
+            released,
+        })
+    }
+
+    /// From now on a signal ends the program at once: only printing is left, and its reader may have
+    /// stopped reading.
+    pub(super) fn release(&self) {
+        self.released.store(true, Ordering::Relaxed);
     }
 
     /// A signal requested the end.
     pub(super) fn ended(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+        self.requested.load(Ordering::Relaxed)
     }
 }

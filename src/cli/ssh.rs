@@ -14,8 +14,10 @@ use super::live::Age;
 use super::signals::StopSignal;
 use super::{CliError, LiveArgs, password};
 use crate::link::{
-    Destination, LinkBoard, LinkClient, LinkState, RemoteCollector, SessionId, can_be_passed,
+    Destination, LEAST_RATE, LinkBoard, LinkClient, LinkState, RemoteCollector, SessionId,
+    can_be_passed,
 };
+use crate::memory::MemoryBudget;
 use crate::recording::{Player, RecordingError};
 use crate::tui::{self, Attached, Bps, Config};
 use crate::user_files::{self, Creation, InvokingUser};
@@ -66,6 +68,11 @@ pub(super) fn run(
     words.push(format!("--session={session}"));
     // The limit is for the link; the screen is here.
     if let Bps::Limit(limit) = config.bps {
+        if limit < LEAST_RATE {
+            return Err(CliError::expected(format!(
+                "--bps {limit}: less than {LEAST_RATE} bytes a second cannot carry what an idle host does"
+            )));
+        }
         words.push(format!("--bps={limit}"));
         config.bps = Bps::Auto;
     }
@@ -98,7 +105,9 @@ pub(super) fn run(
     let most = if record.is_some() { u64::MAX } else { MOST };
     let board = LinkBoard::new(&host.to_string(), record.is_some());
     let client = LinkClient::start(collector, connection, file, most, board.clone())?;
-    let shown = show(&local.path, &board, &config, &ended);
+    // The first line of what arrives is the other host's word.
+    let memory = watched.memory.unwrap_or_default();
+    let shown = show(&local.path, memory, &board, &config, &ended);
     if !client.end() {
         print_message(format!(
             "{host} was not reached: hullwatch there ends by itself, ten minutes after the link was lost"
@@ -158,13 +167,14 @@ fn unnamed(session: &SessionId) -> Result<(File, LocalRecording), CliError> {
 /// Opens the screen once the recording has begun.
 fn show(
     path: &Path,
+    memory: MemoryBudget,
     board: &LinkBoard,
     config: &Config,
     given_up: &dyn Fn() -> bool,
 ) -> Result<(), CliError> {
     let until = Instant::now() + FIRST;
     let player = loop {
-        match Player::open(path) {
+        match Player::open_within(path, Some(memory)) {
             Ok(player) => break player,
             Err(error) if Instant::now() >= until => return Err(error.into()),
             Err(_) => {}

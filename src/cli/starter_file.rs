@@ -46,8 +46,13 @@ fn create(path: &Path, text: &str) -> std::io::Result<()> {
         user_files::with_rights(move || std::fs::create_dir_all(&folder))?;
     }
     let mut file = user_files::create(path, Creation::Write)?;
-    file.write_all(text.as_bytes())?;
-    file.sync_all()
+    let written = file
+        .write_all(text.as_bytes())
+        .and_then(|()| file.sync_all());
+    written.inspect_err(|_| {
+        // A part of it would only stand in the way.
+        let _ = user_files::remove(path);
+    })
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use super::{CliError, LiveArgs, live, ssh};
 use crate::link::Destination;
 use crate::memory::Share;
 use crate::recording::Player;
-use crate::tui::{self, Attach, ReplayFrom};
+use crate::tui::{self, Attach, Config, ReplayFrom};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -60,15 +60,14 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, CliError> {
         ));
     }
     let mut config = args.screen.load()?;
+    let mut watched = args.live.clone();
+    watched.memory = watched.memory.or(config.memory);
+    config.memory = watched.memory;
     if let Some(host) = &args.ssh {
-        let mut watched = args.live.clone();
-        watched.memory = watched.memory.or(config.memory);
         return ssh::run(host, args.record.as_deref(), &watched, config);
     }
     config.allow_actions |= args.allow_actions;
     config.docker_host = args.live.docker_address();
-    let mut watched = args.live.clone();
-    watched.memory = watched.memory.or(config.memory);
     let sinks = args.sinks.start()?;
     let live = live::Watching {
         past: watched.memory.unwrap_or_default().of(Share::Past),
@@ -101,10 +100,8 @@ pub(super) fn demo(player: Player, screen: &ScreenArgs) -> Result<ExitCode, CliE
 pub(super) fn replay(
     player: Player,
     from: ReplayFrom,
-    screen: &ScreenArgs,
+    config: &Config,
 ) -> Result<ExitCode, CliError> {
-    let config = screen.load()?;
-    tui::run_replay(player, from, &config)
-        .map_err(|error| CliError::expected(error.to_string()))?;
+    tui::run_replay(player, from, config).map_err(|error| CliError::expected(error.to_string()))?;
     Ok(ExitCode::SUCCESS)
 }

@@ -1,16 +1,14 @@
 //! `hullwatch watch`: the stream of this host as JSON lines.
 
-use std::io::{self, BufWriter, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError};
 use parking_lot::Mutex;
 
 use super::error::print_message;
+use super::line_printer::{LinePrinter, LineQueue};
 use super::output_lines::OutputLines;
 use super::selection::{self, LineTypes, Selection};
 use super::signals::StopSignal;
@@ -21,9 +19,6 @@ use crate::containers::SelectError;
 use crate::core::Core;
 use crate::event::Event;
 use crate::memory::Share;
-
-/// Lines that wait for the reader of the output; further ones are dropped and counted.
-const QUEUE: usize = 65_536;
 
 /// Print what containers on this host do as JSON lines
 ///
@@ -62,31 +57,14 @@ pub(super) struct Args {
 /// Selects the lines on the core thread; never blocks.
 struct Printer {
     lines: Arc<Mutex<OutputLines>>,
-    out: Sender<Vec<u8>>,
-    /// Bytes of the lines that wait, and the most there may be.
-    waiting: Arc<AtomicUsize>,
-    most: usize,
-    dropped: Arc<AtomicU64>,
+    out: LineQueue,
 }
 
 impl Tap for Printer {
     fn event(&mut self, event: &Event, core: &mut Core) {
-        let Self {
-            lines,
-            out,
-            waiting,
-            most,
-            dropped,
-        } = self;
+        let Self { lines, out } = self;
         live::report_policy(event);
-        lines.lock().event(event, core, &mut |line| {
-            let bytes = line.len();
-            let full = waiting.fetch_add(bytes, Ordering::Relaxed) + bytes > *most;
-            if full || matches!(out.try_send(line), Err(TrySendError::Full(_))) {
-                waiting.fetch_sub(bytes, Ordering::Relaxed);
-                dropped.fetch_add(1, Ordering::Relaxed);
-            }
-        });
+        lines.lock().event(event, core, &mut |line| out.print(line));
     }
 }
 
@@ -96,21 +74,17 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, CliError> {
         args.events.clone(),
         args.selection.clone(),
     )));
-    let dropped = Arc::new(AtomicU64::new(0));
-    let waiting = Arc::new(AtomicUsize::new(0));
-    let (out, queue) = crossbeam_channel::bounded(QUEUE);
-    let printer = Printer {
+    let mut printer = LinePrinter::new(args.live.memory.unwrap_or_default().of(Share::Lines));
+    let selector = Printer {
         lines: Arc::clone(&lines),
-        out,
-        waiting: Arc::clone(&waiting),
-        most: args.live.memory.unwrap_or_default().of(Share::Lines),
-        dropped: Arc::clone(&dropped),
+        out: printer.queue(),
     };
     let mut sinks = args.sinks.start()?;
-    let tap = sinks.tap(Some(Box::new(printer)));
+    let tap = sinks.tap(Some(Box::new(selector)));
     let live = live::start(&args.live, tap, args.record.as_deref())?;
     sinks.start_metrics(live.core())?;
     give_up_files();
+    printer.start()?;
     // The core's thread holds the core while it selects lines: in this order here, too.
     let problems = {
         let core = live.core().lock();
@@ -128,7 +102,7 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, CliError> {
     let mut engine = live::EngineReporter::default();
     let mut clock = live::ClockReporter::default();
     let mut calls = live::CallReporter::default();
-    let done = print(&queue, &waiting, || {
+    loop {
         if !reported && let Some(error) = live::recording_error(&live) {
             reported = true;
             print_message(format!("{error}; watching continues without recording"));
@@ -138,24 +112,21 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, CliError> {
         calls.look(&live);
         sinks.look();
         losses.report(lines.lock().lost());
-        ended.ended() || deadline.is_some_and(|at| Instant::now() >= at)
-    });
+        let over = ended.ended() || deadline.is_some_and(|at| Instant::now() >= at);
+        if over || printer.has_ended() {
+            break;
+        }
+        std::thread::sleep(LOOK);
+    }
     let core = Arc::clone(live.core());
     let stopped = sinks.stop(live);
     // Unfinished actions at the end of the watch, and the findings' final state.
-    let rest = done.and_then(|()| {
-        let mut out = io::stdout().lock();
-        queue.try_iter().try_for_each(|line| out.write_all(&line))?;
-        let mut written = Ok(());
-        let core = core.lock();
-        lines.lock().finish(&core, &mut |line| {
-            if written.is_ok() {
-                written = out.write_all(&line);
-            }
-        });
-        written
-    });
-    let lost = dropped.load(Ordering::Relaxed);
+    let mut rest = Vec::new();
+    lines
+        .lock()
+        .finish(&core.lock(), &mut |line| rest.push(line));
+    let printed = printer.finish(rest, || ended.ended());
+    let lost = *printed.as_ref().unwrap_or(&0);
     if lost > 0 {
         print_message(format!(
             "{lost} lines were dropped because the output was not read fast enough"
@@ -174,7 +145,7 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, CliError> {
         ));
     }
     stopped?;
-    rest?;
+    printed?;
     let found = lines.lock().found();
     Ok(ExitCode::from(match (args.exit_code, found, lost_events) {
         (false, ..) | (true, false, 0) => 0,
@@ -183,6 +154,9 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, CliError> {
         (true, false, _) => 2,
     }))
 }
+
+/// Interval of looking for the end.
+const LOOK: Duration = Duration::from_millis(50);
 
 /// Between two reports of losses on stderr.
 const LOSS_INTERVAL: Duration = Duration::from_secs(10);
@@ -207,27 +181,4 @@ impl LossReporter {
         self.reported = lost;
         self.last = Some(Instant::now());
     }
-}
-
-/// Prints until `over`; flushes whenever nothing waits.
-fn print(
-    queue: &Receiver<Vec<u8>>,
-    waiting: &AtomicUsize,
-    mut over: impl FnMut() -> bool,
-) -> io::Result<()> {
-    let mut out = BufWriter::with_capacity(64 << 10, io::stdout().lock());
-    while !over() {
-        match queue.recv_timeout(Duration::from_millis(50)) {
-            Ok(line) => {
-                waiting.fetch_sub(line.len(), Ordering::Relaxed);
-                out.write_all(&line)?;
-                if queue.is_empty() {
-                    out.flush()?;
-                }
-            }
-            Err(RecvTimeoutError::Timeout) => {}
-            Err(RecvTimeoutError::Disconnected) => break,
-        }
-    }
-    out.flush()
 }

@@ -421,10 +421,11 @@ impl Live {
         header.policy_file = file.map(|path| path.display().to_string());
         let next = self.shared.seq.load(Ordering::Relaxed) + 1;
         let events = state::snapshot(&core.state, next);
-        self.shared
-            .seq
-            .fetch_add(events.len() as u64, Ordering::Relaxed);
-        Ok(Recorder::start_with(target, &header, events, follower)?)
+        let count = events.len() as u64;
+        let recorder = Recorder::start_with(target, &header, events, follower)?;
+        // Without a file these numbers would be missing in the one that continues.
+        self.shared.seq.fetch_add(count, Ordering::Relaxed);
+        Ok(recorder)
     }
 
     /// Ends the recording and closes its file.

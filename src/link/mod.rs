@@ -21,6 +21,7 @@ pub use board::{LinkBoard, LinkState};
 pub use client::LinkClient;
 pub use connection::{LinkConnection, Password, RemoteCollector};
 pub use destination::{Destination, SessionId, can_be_passed};
+pub use pace::LEAST_RATE;
 pub use protocol::{Hello, PROTOCOL};
 pub use sender::{LinkSender, relay};
 pub use socket::{LINK_FOLDER, listen, socket_path};

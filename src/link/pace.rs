@@ -2,6 +2,9 @@
 
 use std::time::{Duration, Instant};
 
+/// The lowest useful limit in bytes per second: each second of an idle host takes about 200.
+pub const LEAST_RATE: u32 = 300;
+
 /// Bytes that may be on their way on a link whose speed is not known.
 const LEAST_WINDOW: usize = 16 << 10;
 /// The same on a fast link.

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use opentelemetry_proto::tonic::collector::metrics::v1::{
@@ -25,7 +25,7 @@ use super::snapshot::{
 use crate::event::escape;
 use crate::sink::{
     CONVENTIONS, ContainerLabels, HttpClient, HttpTarget, OtlpHost, SinkCounters, attributes,
-    resource, scope,
+    join_until, resource, scope,
 };
 use crate::system;
 
@@ -34,6 +34,9 @@ const NAMES: [(&str, &str); 2] = [
     ("process_cpu", "process.cpu.time"),
     ("process_resident_memory", "process.memory.usage"),
 ];
+
+/// Time for the last request at the end.
+const GRACE: Duration = Duration::from_secs(3);
 
 /// Where and how often metrics are sent.
 #[derive(Debug)]
@@ -126,13 +129,13 @@ impl OtlpMetrics {
 }
 
 impl OtlpMetricsSender {
-    /// Sends the last metrics, if the collector answers, and ends. Waits for one request, whose time is
-    /// limited.
+    /// Sends the last metrics, if the collector answers within a few seconds, and ends.
     pub fn end(&mut self) {
         self.over = None;
-        if let Some(thread) = self.thread.take() {
-            // A panicked thread has reported it on stderr.
-            let _ = thread.join();
+        if let Some(thread) = self.thread.take()
+            && !join_until(thread, Instant::now() + GRACE)
+        {
+            tracing::warn!("the collector did not answer before the end");
         }
     }
 }

@@ -20,6 +20,7 @@ use super::source::ByteSource;
 use super::{Header, RecordingError};
 use crate::core::Core;
 use crate::event::{ContainerId, Event, Timestamp};
+use crate::memory::MemoryBudget;
 
 /// At most this many events are applied by one [`Player::advance`], so that a screen stays alive
 /// at any speed; the rest follows with the next call.
@@ -64,10 +65,19 @@ impl Player {
     /// # Errors
     /// When the file cannot be read or is not a recording.
     pub fn open(path: &Path) -> Result<Self, RecordingError> {
+        Self::open_within(path, None)
+    }
+
+    /// The same, with no more memory than `limit`, whatever the recording says.
+    ///
+    /// # Errors
+    /// When the file cannot be read or is not a recording.
+    pub fn open_within(path: &Path, limit: Option<MemoryBudget>) -> Result<Self, RecordingError> {
         if path.is_file() && growing::path_is_written(path) {
-            return Self::from_source(ByteSource::Growing(path.to_owned(), Arc::default()));
+            let source = ByteSource::Growing(path.to_owned(), Arc::default());
+            return Self::from_source(source, limit);
         }
-        Self::from_source(ByteSource::file(path))
+        Self::from_source(ByteSource::file(path), limit)
     }
 
     /// Plays a recording in memory.
@@ -75,13 +85,16 @@ impl Player {
     /// # Errors
     /// When it is not a recording.
     pub fn from_memory(name: &'static str, bytes: &'static [u8]) -> Result<Self, RecordingError> {
-        Self::from_source(ByteSource::Memory(name, bytes))
+        Self::from_source(ByteSource::Memory(name, bytes), None)
     }
 
-    fn from_source(source: ByteSource) -> Result<Self, RecordingError> {
+    fn from_source(
+        source: ByteSource,
+        limit: Option<MemoryBudget>,
+    ) -> Result<Self, RecordingError> {
         // Its first line exists, or it is not a recording: nothing is waited for.
         RecordingReader::from_source(&source.clone().standing())?;
-        let reader = RecordingReader::from_source(&source)?;
+        let reader = RecordingReader::from_source(&source)?.within(limit);
         let header = reader.header().clone();
         let start = reader.place();
         let growth = source.growth().cloned();

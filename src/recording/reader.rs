@@ -12,6 +12,7 @@ use super::report::{Damage, ReadReport};
 use super::source::{ByteSource, FilePosition};
 use super::{Header, RecordingError, SCHEMA};
 use crate::event::{ContainerIds, Event, EventError, Kind, LostReason, Timestamp};
+use crate::memory::MemoryBudget;
 
 /// The elements of a recording, in order.
 #[derive(Debug)]
@@ -71,6 +72,14 @@ impl RecordingReader {
     /// When it cannot be read or is not a recording.
     pub fn open(path: &Path) -> Result<Self, RecordingError> {
         Self::from_source(&ByteSource::file(path))
+    }
+
+    /// From now on no more memory than this is used, whatever its first line says.
+    #[must_use]
+    pub fn within(mut self, limit: Option<MemoryBudget>) -> Self {
+        let memory = &mut self.header.settings.memory;
+        *memory = limit.map_or(*memory, |limit| limit.min(*memory));
+        self
     }
 
     /// True when a file begins as a recording does. Opened with the rights of the program: only for

@@ -1,6 +1,7 @@
 //! A directory of recording segments with the last hours: lists segments, removes old ones, pins
 //! some.
 
+use std::collections::BTreeSet;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -15,6 +16,8 @@ const SUFFIX: &str = ".jsonl.zst";
 const PIN: &str = ".pin";
 /// Minimum number of segments that share the space.
 const SHARES: u64 = 8;
+/// Number of segments that cannot be removed after which no further one is tried until the next time.
+const MAX_STUCK: usize = 16;
 /// Maximum number of files in the directory.
 const MAX_FILES: usize = 100_000;
 
@@ -47,13 +50,15 @@ pub struct RingSegment {
 }
 
 /// The removed segments, and why more were not removed.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default)]
 pub struct RingRemoval {
     /// Segments that were removed.
     pub removed: Vec<PathBuf>,
     /// Number of them that were pinned: no other was left to remove.
     pub pinned: Vec<PathBuf>,
-    /// The limit is still exceeded: only the segment being written is left.
+    /// Segments that could not be removed.
+    pub stuck: Vec<(PathBuf, io::Error)>,
+    /// The limit is still exceeded: no segment that can be removed is left.
     pub exceeded: bool,
 }
 
@@ -76,7 +81,8 @@ fn pin_of(segment: &Path) -> PathBuf {
     PathBuf::from(name)
 }
 
-/// The segments of a ring, the oldest first. Other files are ignored.
+/// The segments of a ring, the oldest first. Other files, and what is no file, are ignored; a segment
+/// need not be readable.
 ///
 /// # Errors
 /// When the directory cannot be read, or holds too many files.
@@ -90,11 +96,14 @@ pub fn segments(ring: &Path) -> io::Result<Vec<RingSegment>> {
     let mut found = Vec::new();
     for path in files {
         let Some(began) = began(&path) else { continue };
-        let facts = match user_files::open(&path).and_then(|file| file.metadata()) {
+        let facts = match user_files::facts(&path) {
             // Removed meanwhile by the recorder.
             Err(error) if error.kind() == ErrorKind::NotFound => continue,
             other => other?,
         };
+        if !facts.is_file() {
+            continue;
+        }
         use std::os::unix::fs::MetadataExt as _;
         found.push(RingSegment {
             began,
@@ -102,7 +111,7 @@ pub fn segments(ring: &Path) -> io::Result<Vec<RingSegment>> {
                 (facts.mtime().saturating_mul(1_000_000_000)).saturating_add(facts.mtime_nsec()),
             ),
             bytes: facts.len(),
-            pinned: user_files::open(&pin_of(&path)).is_ok(),
+            pinned: user_files::facts(&pin_of(&path)).is_ok(),
             path,
         });
     }
@@ -161,12 +170,12 @@ impl RingLimits {
     }
 
     /// The segments to remove, in this order: those that are too old, then the oldest ones until
-    /// the rest fits. Pinned ones only if no other is left. Never `current`.
+    /// the rest fits. Pinned ones only if no other is left. Never one of `kept`.
     #[must_use]
     pub fn due<'a>(
         &self,
         segments: &'a [RingSegment],
-        current: &Path,
+        kept: &[&Path],
         now: Timestamp,
         free: u64,
     ) -> (Vec<&'a RingSegment>, bool) {
@@ -174,7 +183,9 @@ impl RingLimits {
         let mut bytes: u64 = segments.iter().map(|segment| segment.bytes).sum();
         let mut free = free;
         let mut due = Vec::new();
-        let candidates = segments.iter().filter(|segment| segment.path != current);
+        let candidates = segments
+            .iter()
+            .filter(|segment| !kept.contains(&&*segment.path));
         let (pinned, ordinary): (Vec<_>, Vec<_>) = candidates.partition(|segment| segment.pinned);
         let aged = ordinary
             .iter()
@@ -190,10 +201,10 @@ impl RingLimits {
         (due, bytes > self.max_size || free < self.min_free)
     }
 
-    /// Removes what is [due](RingLimits::due).
+    /// Removes what is [due](RingLimits::due). For one that cannot be removed the next is taken.
     ///
     /// # Errors
-    /// When the directory cannot be read or a segment not be removed.
+    /// When the directory cannot be read.
     pub fn enforce(
         &self,
         ring: &Path,
@@ -201,21 +212,43 @@ impl RingLimits {
         now: Timestamp,
         free: u64,
     ) -> io::Result<RingRemoval> {
-        let all = segments(ring)?;
-        let (due, exceeded) = self.due(&all, current, now, free);
-        let mut done = RingRemoval {
-            exceeded,
-            ..RingRemoval::default()
-        };
-        for segment in due {
-            user_files::remove(&segment.path)?;
-            if segment.pinned {
-                segment.release()?;
-                done.pinned.push(segment.path.clone());
+        let mut all = segments(ring)?;
+        let mut free = free;
+        let mut done = RingRemoval::default();
+        loop {
+            let mut kept = vec![current];
+            kept.extend(done.stuck.iter().map(|(path, _)| &**path));
+            let (due, exceeded) = self.due(&all, &kept, now, free);
+            let due: Vec<RingSegment> = due.into_iter().cloned().collect();
+            done.exceeded = exceeded;
+            let (tried, stuck) = (done.removed.len(), done.stuck.len());
+            for segment in due {
+                match user_files::remove(&segment.path) {
+                    // Somebody else may have removed it.
+                    Err(error) if error.kind() != ErrorKind::NotFound => {
+                        done.stuck.push((segment.path, error));
+                        break;
+                    }
+                    _ => {}
+                }
+                free = free.saturating_add(segment.bytes);
+                if segment.pinned {
+                    // A pin without a segment does no harm.
+                    let _ = segment.release();
+                    done.pinned.push(segment.path.clone());
+                }
+                done.removed.push(segment.path);
             }
-            done.removed.push(segment.path.clone());
+            if done.stuck.len() == stuck {
+                return Ok(done);
+            }
+            if done.stuck.len() >= MAX_STUCK {
+                done.exceeded = true;
+                return Ok(done);
+            }
+            let gone: BTreeSet<&Path> = done.removed.iter().skip(tried).map(|p| &**p).collect();
+            all.retain(|segment| !gone.contains(&*segment.path));
         }
-        Ok(done)
     }
 }
 
@@ -246,7 +279,7 @@ mod tests {
 
     fn due(segments: &[RingSegment], now: i64, free: u64) -> (Vec<i64>, bool) {
         let current = segments.last().unwrap();
-        let (due, exceeded) = LIMITS.due(segments, &current.path, at(now), free);
+        let (due, exceeded) = LIMITS.due(segments, &[&current.path], at(now), free);
         let began = |one: &&RingSegment| (one.began.0 - at(0).0) / 1_000_000_000;
         (due.iter().map(began).collect(), exceeded)
     }
@@ -318,5 +351,35 @@ mod tests {
             .collect();
         left.sort();
         assert_eq!(left, [paths[2].clone(), ring.join("notes.txt")]);
+    }
+
+    #[test]
+    fn what_cannot_be_removed_or_read_stops_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let ring = dir.path();
+        let paths = [0, 600, 1200, 1800].map(|seconds| segment_path(ring, at(seconds)));
+        // A directory with the name of a segment, and a pipe.
+        std::fs::create_dir(&paths[0]).unwrap();
+        rustix::fs::mknodat(
+            rustix::fs::CWD,
+            segment_path(ring, at(1)),
+            rustix::fs::FileType::Fifo,
+            rustix::fs::Mode::from_raw_mode(0o600),
+            0,
+        )
+        .unwrap();
+        for path in &paths[1..] {
+            std::fs::write(path, [0; 60]).unwrap();
+        }
+        assert_eq!(segments(ring).unwrap().len(), 3);
+        // One that cannot be removed is left out, and the next one goes instead.
+        let all = segments(ring).unwrap();
+        let kept: [&Path; 2] = [&paths[3], &paths[1]];
+        let (due, exceeded) = LIMITS.due(&all, &kept, at(1800), 1000);
+        let due: Vec<_> = due.iter().map(|segment| &segment.path).collect();
+        assert_eq!((due, exceeded), (vec![&paths[2]], true));
+        let done = LIMITS.enforce(ring, &paths[3], at(1800), 1000).unwrap();
+        assert_eq!(done.removed, [paths[1].clone(), paths[2].clone()]);
+        assert!(done.stuck.is_empty() && !done.exceeded);
     }
 }

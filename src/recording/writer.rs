@@ -15,6 +15,7 @@ use super::{Header, RecordingError};
 use crate::detect::Finding;
 use crate::event::{Event, Kind, Timestamp};
 use crate::text::hex;
+use crate::user_files;
 
 /// Result of a finished recording.
 #[derive(Default, Debug, Clone, PartialEq, Eq)]
@@ -68,7 +69,10 @@ impl Writer {
     /// # Errors
     /// When the file exists already or cannot be created or written.
     pub fn create(path: &Path, header: &Header) -> Result<Self, RecordingError> {
-        Self::begin(RecordingOutput::create(path)?, header)
+        Self::begin(RecordingOutput::create(path)?, header).inspect_err(|_| {
+            // Nothing is in it: without it the name can be used once there is room.
+            let _ = user_files::remove(path);
+        })
     }
 
     /// Writes the header into a pipe, compressed as everything after it.

@@ -30,4 +30,4 @@ pub use status::{SinkBoard, SinkCounters, SinkStatus};
 pub use template::WebhookFormat;
 pub use watcher::{SinkWatcher, Wanted};
 pub use webhook::WebhookSink;
-pub use worker::{Delivery, DeliveryError, Outlet};
+pub use worker::{Delivery, DeliveryError, Outlet, join_until};

@@ -34,6 +34,8 @@ impl SinkStatus {
 #[derive(Debug, Default)]
 pub struct SinkCounters {
     pub(super) name: String,
+    /// Messages that were put into its queue.
+    pub(super) accepted: AtomicU64,
     pub(super) sent: AtomicU64,
     pub(super) dropped: AtomicU64,
     pub(super) withheld: AtomicU64,
@@ -59,6 +61,14 @@ impl SinkCounters {
     pub fn give_up(&self, messages: u64, why: String) {
         self.failed.fetch_add(messages, Ordering::Relaxed);
         *self.error.lock() = Some(why);
+    }
+
+    /// Counts what was neither delivered nor given up when the program ended.
+    pub(super) fn abandon(&self) {
+        let status = self.status();
+        let accepted = self.accepted.load(Ordering::Relaxed);
+        let left = accepted.saturating_sub(status.sent + status.failed);
+        self.give_up(left, "no answer before the end".to_owned());
     }
 
     pub(super) fn status(&self) -> SinkStatus {

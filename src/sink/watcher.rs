@@ -181,7 +181,7 @@ impl SinkWatcher {
             listener.outlet.close(deadline);
         }
         for listener in &mut self.listeners {
-            listener.outlet.join();
+            listener.outlet.join(deadline);
         }
     }
 }
@@ -298,6 +298,36 @@ mod tests {
         let last = all.got.lock().last().unwrap().0.title();
         assert_eq!(last, incident.sentence(" > "));
         assert_eq!(watcher.board().statuses()[0].sent, messages.len() as u64);
+    }
+
+    /// A receiver that accepts and does not answer must not keep anybody from leaving.
+    #[test]
+    fn what_is_not_delivered_at_the_end_is_counted_and_not_waited_for() {
+        struct Stuck;
+        impl Delivery for Stuck {
+            fn deliver(&mut self, _: &[Arc<Message>], _: u64) -> Result<(), DeliveryError> {
+                std::thread::sleep(Duration::from_secs(600));
+                Ok(())
+            }
+        }
+        let other = Other::default();
+        let mut watcher = SinkWatcher::default();
+        let wanted = Wanted {
+            incidents: Some(Severity::Medium),
+            ..Wanted::default()
+        };
+        watcher.add(outlet(&other), wanted);
+        demo(&mut watcher);
+        let message = Arc::clone(&other.got.lock()[0].0);
+        let mut stuck = Outlet::start("stuck".to_owned(), Box::new(Stuck)).unwrap();
+        for _ in 0..3 {
+            stuck.offer(&message);
+        }
+        let deadline = Instant::now() + Duration::from_millis(50);
+        stuck.close(deadline);
+        stuck.join(deadline);
+        let status = stuck.counters.status();
+        assert_eq!((status.sent, status.missed()), (0, 3), "{status:?}");
     }
 
     #[test]

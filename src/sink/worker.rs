@@ -137,11 +137,11 @@ impl Outlet {
     /// Queues a message, or counts it.
     pub(super) fn offer(&self, message: &Arc<Message>) {
         let Some(queue) = &self.queue else { return };
-        if let Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) =
-            queue.try_send(Arc::clone(message))
-        {
-            self.counters.dropped.fetch_add(1, Ordering::Relaxed);
-        }
+        let counter = match queue.try_send(Arc::clone(message)) {
+            Ok(()) => &self.counters.accepted,
+            Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => &self.counters.dropped,
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Closes the queue; waiting messages have until then.
@@ -151,13 +151,30 @@ impl Outlet {
         let _ = self.over.try_send(deadline);
     }
 
-    /// Waits until the thread has ended; call [`Outlet::close`] first.
-    pub(super) fn join(&mut self) {
-        if let Some(thread) = self.thread.take() {
-            // A panicked thread has reported it on stderr.
-            let _ = thread.join();
+    /// Waits until the thread has ended, at most until then; call [`Outlet::close`] first. A delivery
+    /// that is not done by then is counted as failed, as what waits behind it.
+    pub(super) fn join(&mut self, deadline: Instant) {
+        let Some(thread) = self.thread.take() else {
+            return;
+        };
+        if !join_until(thread, deadline) {
+            self.counters.abandon();
         }
     }
+}
+
+/// Waits until a thread has ended, at most until then; false if it has not. The end of the program ends
+/// it.
+pub fn join_until(thread: JoinHandle<()>, deadline: Instant) -> bool {
+    while !thread.is_finished() {
+        if Instant::now() >= deadline {
+            return false;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    // A panicked thread has reported it on stderr.
+    let _ = thread.join();
+    true
 }
 
 struct Worker {

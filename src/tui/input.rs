@@ -21,6 +21,9 @@ const PASTE_END: &[u8] = b"\x1b[201~";
 /// Time limit for the rest of a sequence after an escape byte. A line of 9600 baud transfers a byte
 /// each millisecond.
 const SETTLE: Duration = Duration::from_millis(8);
+/// The same once more of a sequence has arrived: a key alone it can hardly be, and what follows later
+/// would be typed, such as the `A` of an arrow key.
+const SETTLE_SEQUENCE: Duration = Duration::from_millis(250);
 /// Time after which an incomplete paste counts as complete.
 const SETTLE_PASTE: Duration = Duration::from_secs(1);
 
@@ -110,7 +113,11 @@ impl Input {
         if self.pasted.is_some() {
             return Some(SETTLE_PASTE);
         }
-        (!self.pending.is_empty()).then_some(SETTLE)
+        match self.pending.as_slice() {
+            [] => None,
+            [0x1b, _, ..] => Some(SETTLE_SEQUENCE),
+            _ => Some(SETTLE),
+        }
     }
 
     /// Nothing followed.
@@ -406,6 +413,25 @@ mod tests {
         input.settle(&mut events);
         input.take(b"q", &mut events);
         assert_eq!(events, [Event::Paste("ab".to_owned()), plain('q')]);
+    }
+
+    /// Packets of a bad link arrive a while after each other.
+    #[test]
+    fn a_sequence_that_has_begun_is_waited_for() {
+        let (mut input, mut events) = (Input::default(), Vec::new());
+        input.take(b"\x1b", &mut events);
+        assert_eq!(
+            input.waits(),
+            Some(SETTLE),
+            "the Esc key is answered at once"
+        );
+        for part in [&b"["[..], b"<0;", b"12;"] {
+            input.take(part, &mut events);
+            assert_eq!(input.waits(), Some(SETTLE_SEQUENCE));
+        }
+        input.take(b"7M", &mut events);
+        assert!(input.waits().is_none());
+        assert!(matches!(events[..], [Event::Mouse(_)]), "{events:?}");
     }
 
     #[test]

@@ -30,6 +30,7 @@ use crate::core::Core;
 use crate::event::Timestamp;
 use crate::link::LinkBoard;
 use crate::machine::Machine;
+use crate::memory::MemoryBudget;
 use crate::recording::Player;
 use crate::response;
 
@@ -157,6 +158,8 @@ pub(super) struct App {
     pub(super) look: Chosen,
     /// The policy file that silences are written into while attached.
     pub(super) policy: Option<PathBuf>,
+    /// Bytes that a recording opened here may hold, where that is set.
+    pub(super) memory: Option<MemoryBudget>,
     /// Reads this host for its page, and when it last did.
     machine: (Machine, Option<Instant>),
     /// Why a recording that was ended here had failed.
@@ -190,6 +193,7 @@ fn run(
         question: None,
         look: config.look.clone(),
         policy: None,
+        memory: config.memory,
         machine: (Machine::default(), None),
         failed: None,
         drawn: (u64::MAX, News::default()),
@@ -233,7 +237,9 @@ fn run(
 /// Prints a line on the restored terminal. The terminal may be closed: printing must not end the
 /// program before its recording is complete.
 fn last_words(line: &str) {
-    let _ = writeln!(io::stderr(), "hullwatch: {line}");
+    if terminal::takes_output(&io::stderr()) {
+        let _ = writeln!(io::stderr(), "hullwatch: {line}");
+    }
 }
 
 fn hung_up(error: &io::Error) -> bool {

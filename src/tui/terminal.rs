@@ -1,7 +1,7 @@
 //! Takes over the terminal, and restores it in every case: the only place that does.
 
 use std::io::{self, Stdout, Write as _, stdin, stdout};
-use std::os::fd::AsFd as _;
+use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use ratatui::layout::{Rect, Size};
 use ratatui::{Frame, Terminal};
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Signal, getpid, kill_process};
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetattr};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
@@ -33,6 +33,9 @@ const PATIENCE: Duration = Duration::from_millis(350);
 
 /// Time limit for the error report; resolving function names takes a while.
 const TELLING: Duration = Duration::from_secs(5);
+
+/// Largest screen that is drawn, columns and rows: a cell takes memory.
+const LARGEST: (u16, u16) = (2000, 1000);
 
 /// Alternate screen, no cursor, bracketed paste.
 const ENTER: &[u8] = b"\x1b[?1049h\x1b[?25l\x1b[?2004h";
@@ -71,10 +74,13 @@ pub(super) fn open() -> io::Result<Screen> {
     })
 }
 
-/// The terminal's size; 80x24 if it does not report one.
+/// The terminal's size; 80x24 if it does not report one. Of one that is too large, which a serial line
+/// may report, a part is used.
 fn size() -> Size {
     match tcgetwinsize(stdout()) {
-        Ok(size) if size.ws_col > 0 && size.ws_row > 0 => Size::new(size.ws_col, size.ws_row),
+        Ok(size) if size.ws_col > 0 && size.ws_row > 0 => {
+            Size::new(size.ws_col.min(LARGEST.0), size.ws_row.min(LARGEST.1))
+        }
         _ => Size::new(80, 24),
     }
 }
@@ -100,7 +106,17 @@ pub(super) fn restore() {
     // not matter.
     let _ = tcsetattr(stdin(), OptionalActions::Now, &before);
     let mut out = stdout();
+    if !takes_output(&out) {
+        return;
+    }
     let _ = out.write_all(LEAVE).and_then(|()| out.flush());
+}
+
+/// Whether the terminal takes output now, or soon; nothing may wait for one that is not read.
+pub(super) fn takes_output(out: &impl AsFd) -> bool {
+    let mut polled = [PollFd::new(out, PollFlags::OUT)];
+    let wait = Timespec::try_from(PATIENCE).unwrap_or_default();
+    poll(&mut polled, Some(&wait)) != Ok(0)
 }
 
 /// Whether a thread panicked while hullwatch used the terminal: it was restored then.

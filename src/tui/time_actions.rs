@@ -75,7 +75,7 @@ impl App {
     /// Shows a recording; watching this host continues in the background.
     pub(super) fn open(&mut self, requested: &ActionRequest) {
         let path = PathBuf::from(requested.argument.as_deref().unwrap_or_default());
-        let message = match self.viewpoint.open(&path) {
+        let message = match self.viewpoint.open(&path, self.memory) {
             Ok(Opened::Replaced) => format!("{} from its beginning", path.display()),
             Ok(Opened::Beside) => {
                 let key = self.ui.keys.sign(Action::Present);

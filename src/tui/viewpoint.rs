@@ -18,6 +18,7 @@ use crate::detect::FindingId;
 use crate::event::{Timestamp, escape};
 use crate::link::LinkBoard;
 use crate::machine::MachineFacts;
+use crate::memory::MemoryBudget;
 use crate::recording::{Player, RecordingError, RecordingSummary};
 
 /// The source and the time that are shown.
@@ -300,12 +301,17 @@ impl Viewpoint {
         Some(to_the_end(player, zone))
     }
 
-    /// Plays a recording; watching this host continues in the background.
+    /// Plays a recording, with no more memory than `limit`; watching this host continues in the
+    /// background.
     ///
     /// # Errors
     /// When it cannot be opened.
-    pub(super) fn open(&mut self, path: &Path) -> Result<Opened, RecordingError> {
-        let mut player = Box::new(Player::open(path)?);
+    pub(super) fn open(
+        &mut self,
+        path: &Path,
+        limit: Option<MemoryBudget>,
+    ) -> Result<Opened, RecordingError> {
+        let mut player = Box::new(Player::open_within(path, limit)?);
         player.set_playing(true);
         match &mut self.source {
             Source::Replay(shown)
@@ -433,7 +439,7 @@ mod tests {
         let recording = Source::Replay(Box::new(demo::player()));
         for (source, kind) in [(host, SourceKind::Host), (recording, SourceKind::Recording)] {
             let mut viewpoint = Viewpoint::new(source, kind);
-            viewpoint.open(path).unwrap();
+            viewpoint.open(path, None).unwrap();
             assert!(viewpoint.plays());
             viewpoint.play(Duration::from_secs(1), &Zone::default());
             let now = viewpoint.with(|core| core.state.now);

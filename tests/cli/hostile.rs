@@ -63,11 +63,12 @@ fn write(path: &Path, settings: Settings, events: u64) {
     writer.finish(&[]).unwrap();
 }
 
-/// The peak memory of a replay in MiB, and its duration.
-fn replayed(path: &Path) -> (u64, Duration) {
+/// The peak memory of a replay with these options in MiB, and its duration.
+fn replayed(path: &Path, options: &[&str]) -> (u64, Duration) {
     let began = Instant::now();
     let mut child = Command::new(env!("CARGO_BIN_EXE_hullwatch"))
         .args(["replay", "--findings"])
+        .args(options)
         .arg(path)
         .stdout(Stdio::null())
         .stderr(Stdio::null())
@@ -96,9 +97,23 @@ fn a_small_file_that_unpacks_to_much_takes_no_more_memory_than_stated() {
     write(&path("many.jsonl.zst"), small, 1000);
     // 500 MB of lines.
     assert!(path("many.jsonl.zst").metadata().unwrap().len() < 4 << 20);
-    let (many, took) = replayed(&path("many.jsonl.zst"));
+    let (many, took) = replayed(&path("many.jsonl.zst"), &[]);
     // At most half of the lines: the budget, the program itself, lines being read, batches between
     // its two threads, and memory that the allocator keeps of these.
     assert!(many < 256, "{many} MiB");
     assert!(took < Duration::from_secs(120), "{took:?}");
+}
+
+/// The first line of a recording is as hostile as the rest: who plays it decides.
+#[test]
+fn a_recording_takes_no_more_memory_than_its_player_allows() {
+    let dir = tempfile::tempdir().unwrap();
+    let large = Settings {
+        memory: "1GiB".parse().unwrap(),
+        ..Settings::default()
+    };
+    let path = dir.path().join("large.jsonl.zst");
+    write(&path, large, 1000);
+    let (peak, _) = replayed(&path, &["--memory", "16MiB"]);
+    assert!(peak < 224, "{peak} MiB");
 }

@@ -444,3 +444,26 @@ fn under_sudo_files_are_opened_as_the_caller() {
         );
     }
 }
+
+/// As on a file system for small files only.
+#[test]
+fn a_file_that_becomes_too_large_is_an_error() {
+    let dir = tempfile::tempdir().unwrap();
+    let output = Command::new("prlimit")
+        .args([
+            "--fsize=100",
+            env!("CARGO_BIN_EXE_hullwatch"),
+            "policy",
+            "init",
+        ])
+        .arg(dir.path().join("policy.toml"))
+        .output()
+        .unwrap();
+    let text = stderr(&output);
+    assert_eq!(output.status.code(), Some(2), "{text}");
+    assert!(
+        text.contains("policy.toml") && text.contains("too large"),
+        "{text}"
+    );
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+}

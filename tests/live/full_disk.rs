@@ -88,6 +88,75 @@ fn recorded(name: &str) {
     assert!(!lines.contains("\"lost\""), "{lines}");
 }
 
+/// Records a ring to a file system in $1 with room for the lock and two segments, in which there is a
+/// directory with the name of a segment; the ring is copied to $2.
+const RING: &str = "mount -t tmpfs -o nr_inodes=5 hullwatch-test \"$1\" || exit 1
+    mkdir \"$1/2026-01-01T00-00-00.000000000Z.jsonl.zst\"
+    \"$3\" record --no-engine --ring \"$1\" --min-free 0B --segment 1s &
+    echo \"pid $!\" >&2; wait $!; code=$?; cp -r \"$1/.\" \"$2\"; exit $code";
+
+#[test]
+fn a_ring_goes_on_when_no_segment_can_begin() {
+    if !common::kernel_is_ready() {
+        return;
+    }
+    let (small, out) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let mut child = Command::new("unshare")
+        .args([
+            "--mount",
+            "--propagation",
+            "private",
+            "sh",
+            "-c",
+            RING,
+            "sh",
+        ])
+        .args([small.path(), out.path()])
+        .arg(env!("CARGO_BIN_EXE_hullwatch"))
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut printed = BufReader::new(child.stderr.take().unwrap());
+    let mut all = String::new();
+    let mut until = |part: &str| {
+        let before = all.len();
+        while !all[before..].contains(part) {
+            assert!(printed.read_line(&mut all).unwrap() > 0, "ended: {all}");
+        }
+        all[before..].to_owned()
+    };
+    let pid = until("pid ");
+    let pid = pid.trim().strip_prefix("pid ").unwrap().to_owned();
+    until("no further segment: ");
+    let inside = |words: &[&str]| {
+        let mut command = Command::new("nsenter");
+        command.args(["-m", "-t", &pid]).args(words);
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let ring = small.path().to_str().unwrap();
+    let segments = || inside(&["ls", ring]).matches(".zst").count();
+    let before = segments();
+    inside(&["mount", "-o", "remount,nr_inodes=1000", ring]);
+    let patience = std::time::Instant::now() + common::PATIENCE;
+    while segments() < before + 2 {
+        assert!(std::time::Instant::now() < patience, "no further segment");
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    }
+    kill_process(Pid::from_raw(pid.parse().unwrap()).unwrap(), Signal::TERM).unwrap();
+    let rest = until("recorded ");
+    assert!(!rest.contains("no further segment"), "repeated: {rest}");
+    assert!(child.wait().unwrap().success());
+    let replayed = Command::new(env!("CARGO_BIN_EXE_hullwatch"))
+        .args(["replay", "--findings"])
+        .arg(out.path())
+        .output()
+        .unwrap();
+    let problems = String::from_utf8_lossy(&replayed.stderr);
+    assert!(replayed.status.success(), "{problems}");
+}
+
 #[test]
 fn a_recording_waits_for_space_on_a_full_disk() {
     if common::engine_is_ready() {

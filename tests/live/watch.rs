@@ -136,6 +136,71 @@ fn privileges_are_dropped_when_everything_is_attached() {
     assert!(hullwatch.end().0.success());
 }
 
+/// The limit of open files is raised as far as allowed; if that is too low, it is named.
+#[test]
+fn few_open_files_are_enough_or_refused() {
+    if !common::kernel_is_ready() {
+        return;
+    }
+    for (limit, enough) in [("--nofile=64:4096", true), ("--nofile=64:64", false)] {
+        let output = Command::new("prlimit")
+            .args([limit, env!("CARGO_BIN_EXE_hullwatch")])
+            .args(["watch", "--no-engine", "--duration", "1s"])
+            .output()
+            .unwrap();
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.success(), enough, "{text}");
+        assert_eq!(text.contains("may open 64 files"), !enough, "{text}");
+    }
+}
+
+/// A reader that stops reading keeps neither the watch nor its recording from ending.
+#[test]
+fn it_ends_although_its_output_is_not_read() {
+    if !common::kernel_is_ready() {
+        return;
+    }
+    let container = Container::new("6f");
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("s.jsonl");
+    let mut child = Command::new(env!("CARGO_BIN_EXE_hullwatch"))
+        .args(["watch", "--no-engine", "--events", "all", "--record"])
+        .arg(&file)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let unread = child.stdout.take().unwrap();
+    let mut stderr = BufReader::new(child.stderr.take().unwrap());
+    let mut text = String::new();
+    while !text.contains("attached and ready") {
+        assert!(stderr.read_line(&mut text).unwrap() > 0, "ended: {text}");
+    }
+    container.run("i=0; while [ $i -lt 3000 ]; do (:); i=$((i+1)); done");
+    let until = Instant::now() + PATIENCE;
+    while rustix::io::ioctl_fionread(&unread).unwrap() < 40_000 {
+        assert!(Instant::now() < until, "the pipe was never full");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let pid = Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
+    kill_process(pid, Signal::TERM).unwrap();
+    let status = loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            break status;
+        }
+        if Instant::now() >= until {
+            child.kill().unwrap();
+            panic!("it waits for its reader");
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    };
+    drop(unread);
+    stderr.read_to_string(&mut text).unwrap();
+    assert!(status.success(), "{text}");
+    assert!(text.contains("lines were dropped"), "{text}");
+    replays_alike(&file);
+}
+
 /// A runtime may be setting up a container when watching begins: that is not attributed to the
 /// container.
 #[test]

@@ -304,6 +304,20 @@ fn an_attack_on_another_host_is_shown_here_and_a_cut_link_continues() {
 }
 
 #[test]
+fn a_limit_that_no_link_can_live_with_is_refused() {
+    let words = [
+        env!("CARGO_BIN_EXE_hullwatch"),
+        "--ssh",
+        "box",
+        "--bps",
+        "20",
+    ];
+    let mut screen = Screen::start(&words, &[("HULLWATCH_SSH", "/bin/false")]);
+    screen.wait_for("--bps 20: less than 300 bytes a second");
+    assert!(screen.ended());
+}
+
+#[test]
 fn a_limited_link_loses_what_a_noisy_container_does_and_says_so() {
     if !engine_is_ready() {
         return;

@@ -182,7 +182,11 @@ fn export(
         written(&grid(core, ui, format, None), format)?
     };
     let (mut file, path) = create(core.state.now, &content_name(ui), format.name(), folder)?;
-    file.write_all(&content).map_err(|e| failed(&path, &e))?;
+    file.write_all(&content).map_err(|e| {
+        // A part could be taken for the whole.
+        let _ = user_files::remove(&path);
+        failed(&path, &e)
+    })?;
     Ok(written_to(&path, ""))
 }
 
