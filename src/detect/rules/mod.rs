@@ -75,6 +75,7 @@ use super::{Rule, RuleInfo};
 
 pub(crate) use bare_shells::waits_for_input;
 pub(crate) use drift_grade::{Planted, planted};
+pub(crate) use fetched_commands::{is_downloader, runs_output_of, script_of_shell};
 use startup_drift::{built_alert as built, startup_drift};
 
 /// Every rule, by family.
