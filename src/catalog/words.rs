@@ -202,6 +202,7 @@ pub(crate) const TALKS: &[&[u8]] = &[
     b"/dev/udp/",
     b"net.connect",
     b"createConnection",
+    b"dgram",
     b"fsockopen",
     b"urlopen",
     b"ztcp",
@@ -214,12 +215,21 @@ pub(crate) const RECEIVES: &[&[u8]] = &[
     b"makefile",
     b"on('data'",
     b"on(\"data\"",
+    b"on('message'",
+    b"on(\"message\"",
     b".pipe(",
     b"gets",
     b"<$",
     b"<&",
     b"cat",
 ];
+
+/// Words of inline code with a datagram socket.
+pub(crate) const DATAGRAMS: &[&[u8]] = &[b"SOCK_DGRAM", b"dgram", b"UDPSocket", b"udp"];
+
+/// Words of inline code that takes a datagram.
+pub(crate) const TAKES_DATAGRAMS: &[&[u8]] =
+    &[b"recv", b"on('message'", b"on(\"message\"", b".read("];
 
 /// Words of inline code that runs commands.
 pub(crate) const RUNS_COMMANDS: &[&[u8]] = &[
