@@ -9,6 +9,7 @@ mod control_api;
 mod credentials;
 mod data_sources;
 mod declared;
+mod destroyed_files;
 mod deviations;
 mod dns_tunnel;
 mod drift_exec;
@@ -115,6 +116,7 @@ pub(crate) const ALL: &[&Rule] = &[
     &credentials::RULE,
     &traces::RULE,
     &replaced_files::RULE,
+    &destroyed_files::RULE,
     &file_modes::SETUID,
     &file_capability::RULE,
     &immutable::RULE,
