@@ -110,6 +110,29 @@ pub(crate) const MINER_ARGUMENTS: &[&[u8]] = &[
     b"--max-cpu-usage",
 ];
 
+/// Beginnings of the names of algorithms that only miners compute.
+pub(crate) const MINING_ALGORITHMS: &[&[u8]] = &[
+    b"rx/",
+    b"cn/",
+    b"cn-",
+    b"randomx",
+    b"cryptonight",
+    b"kawpow",
+    b"ethash",
+    b"etchash",
+    b"autolykos",
+    b"ghostrider",
+    b"verushash",
+    b"kheavyhash",
+    b"astrobwt",
+    b"argon2/chukwa",
+    b"yespower",
+    b"progpow",
+    b"firopow",
+    b"octopus",
+    b"beamhash",
+];
+
 /// Long options of shells that do not say what to run.
 pub(crate) const SHELL_OPTIONS: &[&[u8]] = &[b"--norc", b"--noprofile", b"--login", b"--posix"];
 

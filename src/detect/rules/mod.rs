@@ -39,6 +39,7 @@ mod listen;
 mod loaded_code;
 mod max_age;
 mod memory_file;
+mod miner_options;
 mod net;
 mod new_name;
 mod own_secrets;
