@@ -389,6 +389,19 @@ pub(crate) const LOG_ROTATORS: &[&[u8]] = &[
 /// Programs that empty or overwrite a file.
 pub(crate) const TRUNCATORS: &[&[u8]] = &[b"truncate", b"shred"];
 
+/// Programs that overwrite the content of existing files.
+pub(crate) const DESTROYERS: &[&[u8]] = &[
+    b"shred",
+    b"wipe",
+    b"srm",
+    b"scrub",
+    b"sfill",
+    b"secure-delete",
+    b"dd",
+    b"ddrescue",
+    b"nwipe",
+];
+
 /// Executables of container runtimes.
 pub(crate) const RUNTIME_BINARIES: &[&[u8]] = &[
     b"runc",

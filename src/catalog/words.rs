@@ -110,6 +110,29 @@ pub(crate) const MINER_ARGUMENTS: &[&[u8]] = &[
     b"--max-cpu-usage",
 ];
 
+/// Beginnings of the names of algorithms that only miners compute.
+pub(crate) const MINING_ALGORITHMS: &[&[u8]] = &[
+    b"rx/",
+    b"cn/",
+    b"cn-",
+    b"randomx",
+    b"cryptonight",
+    b"kawpow",
+    b"ethash",
+    b"etchash",
+    b"autolykos",
+    b"ghostrider",
+    b"verushash",
+    b"kheavyhash",
+    b"astrobwt",
+    b"argon2/chukwa",
+    b"yespower",
+    b"progpow",
+    b"firopow",
+    b"octopus",
+    b"beamhash",
+];
+
 /// Long options of shells that do not say what to run.
 pub(crate) const SHELL_OPTIONS: &[&[u8]] = &[b"--norc", b"--noprofile", b"--login", b"--posix"];
 
@@ -202,6 +225,7 @@ pub(crate) const TALKS: &[&[u8]] = &[
     b"/dev/udp/",
     b"net.connect",
     b"createConnection",
+    b"dgram",
     b"fsockopen",
     b"urlopen",
     b"ztcp",
@@ -214,12 +238,21 @@ pub(crate) const RECEIVES: &[&[u8]] = &[
     b"makefile",
     b"on('data'",
     b"on(\"data\"",
+    b"on('message'",
+    b"on(\"message\"",
     b".pipe(",
     b"gets",
     b"<$",
     b"<&",
     b"cat",
 ];
+
+/// Words of inline code with a datagram socket.
+pub(crate) const DATAGRAMS: &[&[u8]] = &[b"SOCK_DGRAM", b"dgram", b"UDPSocket", b"udp"];
+
+/// Words of inline code that takes a datagram.
+pub(crate) const TAKES_DATAGRAMS: &[&[u8]] =
+    &[b"recv", b"on('message'", b"on(\"message\"", b".read("];
 
 /// Words of inline code that runs commands.
 pub(crate) const RUNS_COMMANDS: &[&[u8]] = &[
@@ -252,4 +285,83 @@ pub(crate) const ORDINARY_EXTENSIONS: &[&[u8]] = &[
     b"temp", b"part", b"partial", b"new", b"swp", b"swap", b"deleted", b"trash", b"done", b"webp",
     b"avif", b"jpg", b"png", b"pdf", b"txt", b"html", b"json", b"csv", b"xml", b"map", b"min",
     b"js", b"css", b"md5", b"sha1", b"sha256", b"sig",
+];
+
+/// Calls of inline code that encrypts, or that makes random data.
+pub(crate) const ENCRYPTING_CALLS: &[&[u8]] = &[
+    b"urandom",
+    b"randbytes",
+    b"token_bytes",
+    b"randomBytes",
+    b"encrypt",
+    b"Fernet",
+    b"Cipher",
+    b"cipher",
+    b"AES",
+    b"ChaCha",
+    b"RC4",
+    b"ARC4",
+    b"openssl enc",
+];
+
+/// Extensions of sources and configuration, which people and tools edit and replace by the dozen.
+pub(crate) const SOURCE_EXTENSIONS: &[&[u8]] = &[
+    b"py",
+    b"pyc",
+    b"js",
+    b"mjs",
+    b"cjs",
+    b"ts",
+    b"tsx",
+    b"jsx",
+    b"map",
+    b"css",
+    b"scss",
+    b"less",
+    b"html",
+    b"htm",
+    b"vue",
+    b"php",
+    b"rb",
+    b"pl",
+    b"pm",
+    b"sh",
+    b"lua",
+    b"go",
+    b"rs",
+    b"c",
+    b"h",
+    b"cc",
+    b"cpp",
+    b"hpp",
+    b"o",
+    b"a",
+    b"so",
+    b"java",
+    b"class",
+    b"jar",
+    b"kt",
+    b"scala",
+    b"cs",
+    b"json",
+    b"yml",
+    b"yaml",
+    b"toml",
+    b"ini",
+    b"conf",
+    b"cfg",
+    b"cnf",
+    b"properties",
+    b"env",
+    b"xml",
+    b"md",
+    b"rst",
+    b"tpl",
+    b"tmpl",
+    b"j2",
+    b"erb",
+    b"po",
+    b"mo",
+    b"lock",
+    b"svg",
 ];

@@ -10,6 +10,7 @@ use super::comparisons::Comparisons;
 use super::container_facts::ContainerFacts;
 use super::drift_scan::ScanQueue;
 use super::event_queue::EventQueue;
+use super::fetching_scripts::FetchingScripts;
 use super::host_entries::HostEntries;
 use super::lifecycle::Lifecycle;
 use super::password_hashes;
@@ -52,6 +53,7 @@ pub(super) struct Collector<'a> {
     pub(super) unreported: UnreportedContainers,
     pub(super) unwatched: UnwatchedContainers,
     inputs: StandardInputs,
+    scripts: FetchingScripts,
     programs: ProgramFiles,
     pub(super) entries: HostEntries,
     pub(super) facts: ContainerFacts,
@@ -106,6 +108,7 @@ pub(super) fn run(
         unreported: UnreportedContainers::default(),
         unwatched: UnwatchedContainers::default(),
         inputs: StandardInputs::default(),
+        scripts: FetchingScripts::default(),
         programs: ProgramFiles::default(),
         entries: HostEntries::default(),
         facts: ContainerFacts::default(),
@@ -410,6 +413,7 @@ impl Collector<'_> {
             password_hashes::note(init.unwrap_or(pid), &mut kind);
             self.programs.note(init.unwrap_or(pid), &mut kind);
             self.inputs.note(ts, pid, &mut kind);
+            self.scripts.note(ts, init.unwrap_or(pid), &mut kind);
         }
         self.push_of(ts, container.clone(), pid, nspid, kind);
         if let Some(code) = ended {

@@ -17,6 +17,7 @@ mod engine_messages;
 mod entries;
 mod event_queue;
 mod existing;
+mod fetching_scripts;
 mod host_entries;
 mod lifecycle;
 mod live;

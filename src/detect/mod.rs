@@ -45,7 +45,9 @@ pub(crate) use keyframe::Frozen;
 pub use policy::{PolicyError, Read as PolicyRead};
 pub(crate) use rule::{Handler, Rule};
 pub use rule_info::{Requirement, RuleInfo};
-pub(crate) use rules::{Planted, planted, waits_for_input};
+pub(crate) use rules::{
+    Planted, is_downloader, planted, runs_output_of, script_of_shell, waits_for_input,
+};
 pub(crate) use silence::exactly;
 
 use std::collections::BTreeSet;

@@ -56,6 +56,10 @@ pub struct Exec {
     /// to be read any more.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub file_capabilities: String,
+    /// For a downloader: the shell script that started it and whose text runs what it prints as commands,
+    /// read a moment later; for at most 8 starts a second.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run_by: Option<Bytes>,
 }
 
 /// A process tried to replace its image and was refused: no permission, a file system that forbids

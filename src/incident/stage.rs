@@ -77,6 +77,7 @@ const STAGES: &[(&str, Stage)] = &[
     ("file.host-write", stage("write to the host", 60)),
     ("file.credential-read", stage("credential read", 15)),
     ("file.many-replaced", stage("replaced files", 80)),
+    ("file.many-destroyed", stage("destroyed files", 81)),
     ("file.etc-changed", stage("configuration", 10)),
     ("net.scan", stage("port scan", 50)),
     ("net.cloud-metadata", stage("cloud metadata", 30)),

@@ -59,11 +59,16 @@ pub(super) fn judge_as(
 ) -> Alerts {
     let shown = crate::event::escape(path).to_string();
     let by_start = ctx.starting_up() || made(ctx, path) == Some(OrdinaryOrigin::StartUp);
-    if let Some(how) = by_start.then(|| fetched_at_start::of(ctx, path)).flatten() {
-        let alert = ctx.alert_as(&INFO, Severity::Medium, subject, |explanation| {
+    if let Some(brought) = by_start.then(|| fetched_at_start::of(ctx, path)).flatten() {
+        if brought.severity == Severity::Low {
+            let line = format!("ran the script {shown}, {}", brought.how);
+            let alert = super::startup_drift(ctx, line);
+            return alert.rises_to(Severity::Low).into();
+        }
+        let alert = ctx.alert_as(&INFO, brought.severity, subject, |explanation| {
             explanation.title = format!("Ran a script that is not in the image: {shown}");
             explanation.why.push(format!("ran: {command}"));
-            explanation.why.push(how);
+            explanation.why.push(brought.how);
         });
         return alert.history_of(&Bytes::new(path)).into();
     }

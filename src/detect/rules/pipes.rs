@@ -30,7 +30,8 @@ pub(super) const PIPE: Rule = Rule {
                   parent as a downloader or decoder: `curl … | sh`, `bash <(curl …)` or `base64 \
                   -d | sh`; or it was given a whole script as an argument just after a download, \
                   as in `sh -c \"$(curl …)\"`; or a shell's text keeps what it fetches in a \
-                  variable, or reads it line by line, and runs that; or an interpreter was given \
+                  variable, or reads it line by line, and runs that (medium for a script of the \
+                  image, low by https); or an interpreter was given \
                   code that decodes more code and runs it (low when the command itself came from \
                   outside, as deployment tools send it). Such code is never stored in a file. At \
                   start-up, by the container's own command, decoded data is start-up drift, and a \
@@ -96,6 +97,9 @@ fn substituted(ctx: &RuleContext<'_>, exec: &Exec) -> Option<Alerts> {
     let fetched = ctx.names().is_downloader(name)
         || program_roles::is_relay(name, &exec.argv)
         || fetches(ctx.names(), name, &exec.argv);
+    if let Some(script) = &exec.run_by {
+        return Some(fetched_commands::by_script(ctx, exec, script));
+    }
     if !decoded && !fetched {
         return None;
     }

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use super::miner_options::miners_options;
 use crate::catalog::{self, paths};
 use crate::detect::alert::{Alert, Alerts};
 use crate::event::ProgramAdditions;
@@ -287,7 +288,7 @@ fn miner(ctx: &RuleContext<'_>, exec: &Exec) -> Alerts {
                 .iter()
                 .any(|call| a.find(call).is_some())
     });
-    let Some(mark) = mark else {
+    let Some(mark) = mark.or_else(|| miners_options(&exec.argv)) else {
         return Alerts::none();
     };
     // A program that searches for these words, or writes them, does not mine. Wrappers of the image

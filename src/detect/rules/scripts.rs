@@ -39,6 +39,8 @@ struct ScriptWriters(VecDeque<(ScriptWriter, Bytes)>);
 enum ScriptWriter {
     /// A process, by its pid and start.
     Process(u32, Timestamp),
+    /// Processes with one command line, as jobs and test runs that are repeated have.
+    Command(Vec<Bytes>),
     /// Exec sessions of commands that differ only in numbers, as those of deployment tools do.
     Sessions(Vec<Bytes>),
     /// Exec sessions that put scripts there for others to run.
@@ -52,6 +54,7 @@ impl ScriptWriter {
             .and_then(|root| ctx.state.processes.get(&root))
         {
             Some(root) if root.argv.len() > 1 => Self::Sessions(command_shape::of(&root.argv)),
+            None if writer.argv.len() > 1 => Self::Command(writer.argv.clone()),
             _ => Self::Process(writer.pid, writer.started),
         }
     }
@@ -143,6 +146,21 @@ mod tests {
         w.create(other, "/srv/x.sh");
         w.exec(s, "/bin/sh", &["sh", "/srv/x.sh"]);
         assert_eq!(w.all("drift.script").len(), 2);
+    }
+
+    #[test]
+    fn scripts_of_a_command_that_is_repeated_are_one_finding() {
+        let mut w = World::steady();
+        let init = w.init();
+        let tests = ["python3", "-m", "unittest", "-q", "test_a.py"];
+        for n in 0..3 {
+            let tests = w.exec(init, "/usr/bin/python3", &tests);
+            w.create(tests, &format!("/tmp/t{n}/s.sh"));
+            w.exec(tests, "/bin/sh", &["sh", &format!("/tmp/t{n}/s.sh")]);
+            w.exit(tests);
+        }
+        let all = w.all("drift.script");
+        assert_eq!((all.len(), all[0].count), (1, 3));
     }
 
     #[test]

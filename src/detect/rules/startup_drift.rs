@@ -14,8 +14,8 @@ pub(super) const STARTUP: Rule = Rule {
         attack: &[],
         needs: &[Requirement::Exec],
         explain: "During the start-up grace the container's own init tree created programs, \
-                  scripts or configuration and used them. One finding per container; changes of \
-                  exec sessions are never included.",
+                  scripts or configuration and used them. Low when it fetched such a file by \
+                  https. One finding per container; changes of exec sessions are never included.",
         check: "Nothing, unless the list has a change that the image's entrypoint would not make.",
     },
     handlers: &[],

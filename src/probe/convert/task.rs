@@ -40,6 +40,7 @@ pub fn exec(body: &[u8], ppid: u32, runtime: bool) -> Result<Exec, ConvertError>
         entered: false,
         fed_by: Vec::new(),
         file_capabilities: String::new(),
+        run_by: None,
     })
 }
 

@@ -65,10 +65,14 @@ pub(super) fn judge(
     let path = &exec.exe;
     let command = program_roles::command_line(&exec.argv, path, 160);
     let by_start = ctx.starting_up() || made(ctx, path) == Some(OrdinaryOrigin::StartUp);
-    if let Some(how) = by_start.then(|| fetched_at_start::of(ctx, path)).flatten() {
-        let severity = severity.min(Severity::Medium);
+    if let Some(brought) = by_start.then(|| fetched_at_start::of(ctx, path)).flatten() {
+        if brought.severity == Severity::Low {
+            let line = format!("ran {}, {}", path.escaped(), brought.how);
+            return Some(startup_drift(ctx, line).rises_to(Severity::Low));
+        }
+        let severity = severity.min(brought.severity);
         let alert = kinds::alert(ctx, kind, severity, path, &command, exec.file.origin());
-        return Some(alert.reason(how).history_of(path));
+        return Some(alert.reason(brought.how).history_of(path));
     }
     if ctx.starting_up() {
         return Some(startup_drift(ctx, format!("ran {}", path.escaped())));

@@ -59,10 +59,44 @@ pub(super) fn severity(ctx: &RuleContext<'_>) -> Option<Severity> {
     }
     Some(match name {
         // The accounts are in its input.
-        b"chpasswd" | b"newusers" => Severity::Medium,
+        b"newusers" => Severity::Medium,
+        b"chpasswd" if input_names_root(ctx) => Severity::Medium,
         b"passwd" if of_root(process) => Severity::Medium,
+        _ if joins_powerful_group(process) => Severity::Medium,
         _ => Severity::Low,
     })
+}
+
+/// Groups whose members may become root.
+const POWERFUL_GROUPS: &[&[u8]] = &[
+    b"sudo", b"wheel", b"admin", b"root", b"docker", b"lxd", b"disk", b"shadow",
+];
+
+/// A group that makes its members root is among the arguments: `usermod -aG sudo u`, `adduser u
+/// sudo`. The last argument of the tools that change accounts is the account itself.
+fn joins_powerful_group(process: &ProcessEntry) -> bool {
+    let name = program_roles::of(process);
+    let accounts_last = matches!(name, b"usermod" | b"useradd");
+    let words = process.argv.iter().skip(1);
+    let given = process
+        .argv
+        .len()
+        .saturating_sub(1 + usize::from(accounts_last));
+    let changes_members = matches!(
+        name,
+        b"usermod" | b"useradd" | b"gpasswd" | b"adduser" | b"addgroup" | b"groupmems"
+    ) || process.script.is_some();
+    changes_members
+        && words.take(given).any(|word| {
+            let mut groups = word.split(|b| matches!(b, b',' | b'='));
+            groups.any(|group| POWERFUL_GROUPS.contains(&group))
+        })
+}
+
+/// The text of a shell above writes root's line into the tool's input: `echo root:x | chpasswd`.
+fn input_names_root(ctx: &RuleContext<'_>) -> bool {
+    let mut above = ctx.ancestors().skip(1).take(3);
+    above.any(|p| program_roles::shell_text(&p.argv).is_some_and(|text| text.contains_str("root:")))
 }
 
 /// The account gets the id of root, or one that exists.

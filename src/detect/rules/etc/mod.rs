@@ -39,9 +39,9 @@ on_place!(
     ACCOUNTS, Accounts, "file.accounts", High,
     "Accounts or passwords changed", "accounts", ["T1136.001", "T1098"],
     "A process wrote or replaced passwd, shadow, group or gshadow after start-up, and the \
-     process is not a package manager of the image. When a command from outside runs the image's own \
-     tool: low for an ordinary account, medium for root's or an unknown password, high for an account \
-     with id 0.",
+     process is not a package manager of the image. When a command from outside or the start script \
+     runs the image's own tool: low for an ordinary account, medium for root's password, for a group \
+     that may become root and for accounts in a file, high for an account with id 0.",
     "Which account or password differs from the image's file?"
 );
 on_place!(
@@ -202,6 +202,9 @@ fn changed(ctx: &RuleContext<'_>, file: &File, wanted: PathClass) -> Alerts {
                 ctx.rule.severity.min(Severity::Medium)
             }
             (PathClass::Accounts, Maker::Session) => {
+                account_tools::severity(ctx).unwrap_or(ctx.rule.severity)
+            }
+            (PathClass::Accounts, Maker::Service) if by_start_script(ctx, |_| false) => {
                 account_tools::severity(ctx).unwrap_or(ctx.rule.severity)
             }
             (PathClass::PackageSources, Maker::Session) if is_in_home(change.path) => Severity::Low,

@@ -239,7 +239,14 @@ fn accounts_changed_from_outside_with_the_images_tools() {
     );
     assert_eq!(changed(&["passwd"]), Severity::Medium);
     assert_eq!(changed(&["passwd", "root"]), Severity::Medium);
-    assert_eq!(changed(&["chpasswd"]), Severity::Medium);
+    assert_eq!(changed(&["chpasswd"]), Severity::Low);
+    assert_eq!(changed(&["newusers"]), Severity::Medium);
+    assert_eq!(changed(&["usermod", "-aG", "sudo", "u"]), Severity::Medium);
+    assert_eq!(
+        changed(&["usermod", "-aG", "www-data", "sudo"]),
+        Severity::Low
+    );
+    assert_eq!(changed(&["gpasswd", "-a", "u", "wheel"]), Severity::Medium);
     assert_eq!(
         changed(&["usermod", "-o", "-u", "0", "games"]),
         Severity::High
@@ -252,6 +259,31 @@ fn accounts_changed_from_outside_with_the_images_tools() {
     let tool = w.exec(init, "/usr/sbin/chpasswd", &["chpasswd"]);
     w.rename(tool, "/etc/shadow+", "/etc/shadow");
     assert_eq!(w.finding("file.accounts").severity, Severity::High);
+}
+
+#[test]
+fn a_password_by_a_shells_text_and_by_a_slow_start_script() {
+    let set = |text: &str, session: bool| {
+        let mut w = World::steady();
+        let init = w.init();
+        let shell = if session {
+            w.session(&["sh", "-c", text])
+        } else {
+            w.exec_as(init, 1, "/bin/sh", &["sh", "-c", text], |_| {});
+            init
+        };
+        let tool = w.exec(shell, "/usr/sbin/chpasswd", &["chpasswd"]);
+        w.rename(tool, "/etc/shadow+", "/etc/shadow");
+        w.finding("file.accounts").severity
+    };
+    for session in [true, false] {
+        assert_eq!(set("echo root:x | chpasswd", session), Severity::Medium);
+        assert_eq!(set("echo app:x | chpasswd", session), Severity::Low);
+        assert_eq!(
+            set("echo \"app:$PASSWORD\" | chpasswd", session),
+            Severity::Low
+        );
+    }
 }
 
 #[test]
