@@ -39,13 +39,16 @@ impl InvokingUser {
         if !rustix::process::geteuid().is_root() {
             return None;
         }
-        let number = |name: &str| std::env::var(name).ok()?.parse::<u32>().ok();
+        // The largest number is no id: it means none.
+        let id = |text: String| text.parse::<u32>().ok().filter(|id| *id != u32::MAX);
+        let number = |name: &str| id(std::env::var(name).ok()?);
         let uid = number("SUDO_UID").or_else(|| number("PKEXEC_UID"))?;
         if uid == 0 {
             return None;
         }
         let user = system::user(uid);
-        let gid = number("SUDO_GID").or_else(|| Some(user.as_ref()?.gid));
+        let gid =
+            number("SUDO_GID").or_else(|| Some(user.as_ref()?.gid).filter(|gid| *gid != u32::MAX));
         Some(Self {
             uid,
             gid: gid.unwrap_or(uid),
@@ -182,6 +185,7 @@ fn take_on(rights: &Rights) -> io::Result<()> {
     if let Rights::User(user) = rights {
         let gid = Gid::from_raw(user.gid);
         let mut groups = system::groups(user.uid);
+        groups.retain(|group| *group != u32::MAX);
         groups.truncate(MAX_GROUPS);
         let groups: Vec<Gid> = groups.into_iter().map(Gid::from_raw).collect();
         set_thread_groups(&groups)?;

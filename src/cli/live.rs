@@ -367,12 +367,21 @@ pub(super) fn stop(live: Live) -> Result<(), CliError> {
     }
 }
 
+/// The longest duration of an option.
+const LONGEST: Duration = Duration::from_secs(100 * 366 * 24 * 3600);
+
 /// Parses a duration such as `90s` or `1h 30m`.
 ///
 /// # Errors
 /// When it is no duration.
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
-    humantime::parse_duration(text).map_err(|e| format!("{e}; write it like 30s, 5m, 1h30m"))
+    let time = humantime::parse_duration(text)
+        .map_err(|e| format!("{e}; write it like 30s, 5m, 1h30m"))?;
+    // A clock could not hold the end of a much longer one.
+    match time <= LONGEST {
+        true => Ok(time),
+        false => Err("it is longer than 100 years".to_owned()),
+    }
 }
 
 fn age(text: &str) -> Result<Age, String> {
@@ -385,6 +394,14 @@ fn age(text: &str) -> Result<Age, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_duration_has_a_unit_and_a_limit() {
+        assert_eq!(duration("1h 30m"), Ok(Duration::from_secs(5400)));
+        for text in ["18446744073709551615s", "101years", "-3d", "5", ""] {
+            assert!(duration(text).is_err(), "{text}");
+        }
+    }
 
     #[test]
     fn an_engine_that_is_away_is_reported_and_one_that_answers_is_not() {

@@ -228,9 +228,11 @@ impl RingRecorder<'_> {
             let findings = core.detector.findings().iter();
             // One may become more severe later.
             let severe = findings.filter(|finding| finding.severity >= lowest);
-            severe.fold(false, |found, finding| {
-                self.seen.insert(finding.id) || found
-            })
+            let mut found = false;
+            for finding in severe {
+                found |= self.seen.insert(finding.id);
+            }
+            found
         };
         if found {
             let all = segments(self.directory)

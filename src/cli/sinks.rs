@@ -375,6 +375,9 @@ impl Sinks {
 
     /// Ends the sinks, and reports undelivered messages.
     pub(super) fn end(&mut self) {
+        if let Some(sender) = &mut self.metrics_sender {
+            sender.close();
+        }
         self.watcher.lock().end();
         if let Some(sender) = &mut self.metrics_sender {
             sender.end();

@@ -56,6 +56,9 @@ pub struct OtlpMetrics {
 pub struct OtlpMetricsSender {
     over: Option<Sender<()>>,
     thread: Option<JoinHandle<()>>,
+    counters: Arc<SinkCounters>,
+    /// The end of the last request.
+    deadline: Option<Instant>,
 }
 
 impl OtlpMetrics {
@@ -70,6 +73,7 @@ impl OtlpMetrics {
         counters: Arc<SinkCounters>,
     ) -> std::io::Result<OtlpMetricsSender> {
         let (over, ends) = bounded(0);
+        let counted = Arc::clone(&counters);
         let thread = std::thread::Builder::new()
             .name("otlp-metrics".to_owned())
             .spawn(move || {
@@ -82,6 +86,8 @@ impl OtlpMetrics {
         Ok(OtlpMetricsSender {
             over: Some(over),
             thread: Some(thread),
+            counters: counted,
+            deadline: None,
         })
     }
 
@@ -129,13 +135,20 @@ impl OtlpMetrics {
 }
 
 impl OtlpMetricsSender {
-    /// Sends the last metrics, if the collector answers within a few seconds, and ends.
-    pub fn end(&mut self) {
+    /// Begins to send the last metrics, if the collector answered the last time.
+    pub fn close(&mut self) {
         self.over = None;
+        self.deadline = Some(Instant::now() + GRACE);
+    }
+
+    /// Waits a few seconds since [`OtlpMetricsSender::close`] for that, and ends.
+    pub fn end(&mut self) {
+        let deadline = self.deadline.unwrap_or_else(Instant::now);
         if let Some(thread) = self.thread.take()
-            && !join_until(thread, Instant::now() + GRACE)
+            && !join_until(thread, deadline)
         {
-            tracing::warn!("the collector did not answer before the end");
+            self.counters
+                .give_up(1, "no answer before the end".to_owned());
         }
     }
 }
@@ -344,6 +357,7 @@ mod tests {
         assert!(sum.is_monotonic && !sum.data_points.is_empty());
         // The last request comes at the end.
         let last = std::thread::spawn(move || while !receive(&listener, "200 OK").is_empty() {});
+        sender.close();
         sender.end();
         let status = board.statuses().remove(0);
         assert!(status.failed == 1 && status.sent >= 2, "{status:?}");

@@ -350,6 +350,9 @@ fn quick_type(line: &[u8]) -> Option<&[u8]> {
 }
 
 fn read_header(line: &[u8]) -> Result<Header, String> {
+    if line.starts_with(b"\x1f\x8b") {
+        return Err("it is compressed with gzip: unpack it first".to_owned());
+    }
     if line.trim_ascii_start().first() != Some(&b'{') {
         return Err("its first line is not a JSON object".to_owned());
     }

@@ -17,6 +17,10 @@ const FRAME_SPACING: u64 = 1 << 20;
 /// file.
 const MAX_DAMAGED: u64 = 64;
 
+/// Largest window of a frame, as a power of two: each reader of a hostile file would take as much memory.
+/// Ours have 2 MiB, those that zstd makes without --ultra or --long at most 8.
+const WINDOW: u32 = 24;
+
 trait SeekableRead: BufRead + Seek + Send {}
 impl<T: BufRead + Seek + Send> SeekableRead for T {}
 
@@ -263,7 +267,9 @@ impl ByteStream {
         if self.frames.last().is_none_or(spaced) {
             self.frames.push((self.produced, raw.at));
         }
-        self.inner = Codec::Zstd(zstd::Decoder::with_buffer(raw)?.single_frame());
+        let mut decoder = zstd::Decoder::with_buffer(raw)?.single_frame();
+        decoder.window_log_max(WINDOW)?;
+        self.inner = Codec::Zstd(decoder);
         Ok(true)
     }
 }

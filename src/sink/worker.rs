@@ -120,6 +120,7 @@ impl Outlet {
                     messages,
                     ends,
                     deadline: None,
+                    failing: false,
                     counters: shared,
                     patience,
                     delivery,
@@ -182,6 +183,8 @@ struct Worker {
     ends: Receiver<Instant>,
     /// No attempt begins after it.
     deadline: Option<Instant>,
+    /// The other side was failing already when the end began: each message is tried once.
+    failing: bool,
     counters: Arc<SinkCounters>,
     patience: Patience,
     delivery: Box<dyn Delivery>,
@@ -235,7 +238,7 @@ impl Worker {
     /// Waits; false when the remaining time is shorter.
     fn pause(&mut self, pause: Duration) -> bool {
         match self.deadline {
-            Some(deadline) if Instant::now() + pause > deadline => false,
+            Some(deadline) if self.failing || Instant::now() + pause > deadline => false,
             Some(_) => {
                 std::thread::sleep(pause);
                 true
@@ -243,7 +246,10 @@ impl Worker {
             None => {
                 match self.ends.recv_timeout(pause) {
                     // Retries at once: the other side may be back.
-                    Ok(deadline) => self.deadline = Some(deadline),
+                    Ok(deadline) => {
+                        self.deadline = Some(deadline);
+                        self.failing = true;
+                    }
                     Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
                 }
                 true

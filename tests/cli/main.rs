@@ -467,3 +467,18 @@ fn a_file_that_becomes_too_large_is_an_error() {
     );
     assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
 }
+
+/// `sudo` sets these; whoever sets them otherwise gets no crash.
+#[test]
+fn an_invalid_caller_of_sudo_is_none() {
+    for uid in ["4294967295", "-1", "ann", ""] {
+        let output = Command::new(env!("CARGO_BIN_EXE_hullwatch"))
+            .args(["policy", "check", "/nosuch/p.toml"])
+            .env("SUDO_UID", uid)
+            .output()
+            .unwrap();
+        let text = stderr(&output);
+        assert_eq!(output.status.code(), Some(2), "{uid}: {text}");
+        assert!(text.contains("p.toml: No such file"), "{uid}: {text}");
+    }
+}

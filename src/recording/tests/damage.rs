@@ -259,3 +259,24 @@ fn what_others_write_into_it_is_cut_off() {
         assert_eq!(found, events, "{name}");
     }
 }
+
+/// A frame says itself how much memory it takes to unpack it.
+#[test]
+fn a_frame_that_demands_much_memory_is_refused() {
+    let (_dir, path, plain, _) = sample("s.jsonl");
+    let framed = |window: u8| {
+        let mut bytes = vec![0x28, 0xB5, 0x2F, 0xFD, 0, (window - 10) << 3];
+        let mut blocks = plain.chunks(64 << 10).peekable();
+        while let Some(block) = blocks.next() {
+            let last = u32::from(blocks.peek().is_none());
+            let head = (u32::try_from(block.len()).unwrap() << 3) | last;
+            bytes.extend(&head.to_le_bytes()[..3]);
+            bytes.extend(block);
+        }
+        bytes
+    };
+    let (_, report) = examine(&path, &framed(23)).unwrap();
+    assert!(report.is_sound(), "{report:?}");
+    let error = examine(&path, &framed(27)).unwrap_err().to_string();
+    assert!(error.contains("memory"), "{error}");
+}
