@@ -194,4 +194,11 @@ fn data_that_is_deleted() {
     assert_eq!(deletes(true, &find, "/srv/uploads/tmp", &DATA), None);
     assert_eq!(deletes(false, &["rm", "-rf"], "/data", &DATA), None);
     assert_eq!(deletes(true, &["rsync", "--delete"], "/data", &DATA), None);
+    // Replaced one by one, which another rule counts.
+    let replaced = |w: &mut World, init, path: &str| {
+        let python = w.exec(init, "/usr/bin/python3", &code);
+        w.create(python, &format!("{path}.locked"));
+        w.file(python, FileOp::Unlink, path);
+    };
+    assert_eq!(done_to(&DATA, 80, replaced), None);
 }
