@@ -178,10 +178,7 @@ pub(super) fn examine(ctx: &RuleContext<'_>, file: &File) -> Alerts {
     };
     let path = &file.path;
     // A drifted interpreter is its own finding.
-    let from_memory = is_in_memory_by_descriptor(process, file);
-    if !process.file.origin().is_or_may_be_the_images()
-        || !(from_memory || drifted_script::is_drift(ctx, path))
-    {
+    if !process.file.origin().is_or_may_be_the_images() || !drifted_script::is_drift(ctx, path) {
         return Alerts::none();
     }
     // A package manager reads what it packs.
@@ -206,7 +203,7 @@ pub(super) fn examine(ctx: &RuleContext<'_>, file: &File) -> Alerts {
         (ctx.names().is_interpreter(name) || server && paths::is_upload(path))
             && !given.into_iter().any(|a| program_roles::leaf(a) == leaf)
             && !program_roles::filters(&process.argv)
-            && (from_memory || !generated(ctx, process, path))
+            && !generated(ctx, process, path)
     };
     if !runs {
         return Alerts::none();
@@ -218,12 +215,6 @@ pub(super) fn examine(ctx: &RuleContext<'_>, file: &File) -> Alerts {
         format!("{command}, which loaded {}", path.escaped())
     };
     drifted_script::judge(ctx, path, &how)
-}
-
-/// A file without a name that the interpreter was given as a descriptor.
-fn is_in_memory_by_descriptor(process: &ProcessEntry, file: &File) -> bool {
-    let mut given = process.argv.iter().skip(1);
-    file.file.is_some_and(|facts| facts.memfd) && given.any(|argument| from_descriptor(argument))
 }
 
 /// Whether the interpreter was started to run its standard input, not to process it.
@@ -302,25 +293,6 @@ mod tests {
         assert!(!loads(&["perl", "-ne", "print if /a/", "/srv/src/m1.pl"]));
         assert!(loads(&["perl", "-e", "do $ENV{X}"]));
         assert!(loads(&["perl", "/usr/bin/tool"]));
-    }
-
-    #[test]
-    fn a_script_in_memory_that_is_given_as_a_descriptor() {
-        let loads = |argv: &[&str], memfd: bool| {
-            let mut w = World::steady();
-            let init = w.init();
-            let p = w.exec(init, "/usr/bin/python3", argv);
-            w.file_as(p, FileOp::Load, "/memfd:x", |f| {
-                f.file = Some(FileFacts {
-                    memfd,
-                    ..FileFacts::default()
-                });
-            });
-            !w.all("drift.script").is_empty()
-        };
-        assert!(loads(&["python3", "/proc/self/fd/3"], true));
-        assert!(!loads(&["python3", "/srv/app.py"], true));
-        assert!(!loads(&["python3", "/proc/self/fd/3"], false));
     }
 
     fn runs(exe: &str, argv: &[&str]) -> bool {

@@ -59,6 +59,8 @@ struct Destruction {
     deleted: FileTally,
     /// Files that a process made, with its pid: what it writes to them again is its own.
     made: SeenSet,
+    /// The file that was created last.
+    latest: Bytes,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -231,6 +233,7 @@ fn examine(ctx: &RuleContext<'_>, known: &mut Destruction, file: &File) -> Alert
     match file.op {
         FileOp::Create => {
             known.made.insert((path, process.pid));
+            known.latest = path.clone();
             Alerts::none()
         }
         FileOp::Write | FileOp::Truncate => {
@@ -271,7 +274,8 @@ fn examine(ctx: &RuleContext<'_>, known: &mut Destruction, file: &File) -> Alert
 
 /// The rule on replaced files counts these: `a.jpg` becomes `a.jpg.locked`.
 fn has_new_extension(path: &[u8], old: &[u8]) -> bool {
-    path.len() > old.len() && path.starts_with(old)
+    path.strip_prefix(old)
+        .is_some_and(|added| added.first() == Some(&b'.'))
 }
 
 fn overwritten(
@@ -303,7 +307,10 @@ fn deleted(
     process: &ProcessEntry,
 ) -> Alerts {
     let path = &file.path;
-    if known.made.contains((path, process.pid))
+    // A version with a longer name has taken its place.
+    let replaced = has_new_extension(&known.latest, path);
+    if replaced
+        || known.made.contains((path, process.pid))
         || ctx.starting_up()
         || maker(ctx) == Maker::Package
         || is_passing(ctx, path)

@@ -2,6 +2,9 @@ use crate::detect::Severity;
 use crate::detect::testkit::World;
 use crate::event::FileOp;
 
+/// Destroys the file at a path, by a child of a process.
+type Destroying<'a> = &'a dyn Fn(&mut World, u32, &str);
+
 const DATA: [&str; 4] = ["jpg", "docx", "sql", "mp4"];
 const CODE: [&str; 4] = ["py", "js", "css", "html"];
 
@@ -69,8 +72,7 @@ fn files_are_overwritten_in_any_way() {
         let script = w.exec(init, "/usr/bin/python3", &["python3", "/var/tmp/x.py"]);
         w.file(script, FileOp::Write, path);
     };
-    let ways: [&dyn Fn(&mut World, u32, &str); 4] =
-        [&shred, &encrypted, &encrypted_beside, &dropped];
+    let ways: [Destroying<'_>; 4] = [&shred, &encrypted, &encrypted_beside, &dropped];
     for (way, act) in ways.into_iter().enumerate() {
         assert_eq!(done_to(&["txt"], 20, act), Some(Severity::High), "{way}");
         assert_eq!(done_to(&["txt"], 19, act), None, "{way}");
@@ -194,4 +196,11 @@ fn data_that_is_deleted() {
     assert_eq!(deletes(true, &find, "/srv/uploads/tmp", &DATA), None);
     assert_eq!(deletes(false, &["rm", "-rf"], "/data", &DATA), None);
     assert_eq!(deletes(true, &["rsync", "--delete"], "/data", &DATA), None);
+    // Replaced one by one, which another rule counts.
+    let replaced = |w: &mut World, init, path: &str| {
+        let python = w.exec(init, "/usr/bin/python3", &code);
+        w.create(python, &format!("{path}.locked"));
+        w.file(python, FileOp::Unlink, path);
+    };
+    assert_eq!(done_to(&DATA, 80, replaced), None);
 }
