@@ -18,7 +18,7 @@ const LOOK: Duration = Duration::from_millis(50);
 /// Bytes of one write: each that a slow reader takes is progress.
 const PIECE: usize = 4096;
 
-/// PrinterCounts of a printer.
+/// Counts of a printer.
 #[derive(Debug, Default)]
 struct PrinterCounts {
     /// Bytes of the lines that wait.

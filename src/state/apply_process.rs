@@ -315,7 +315,7 @@ impl State {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::{ContainerId, Kind, Tick};
+    use crate::event::{ContainerId, Kind};
 
     fn at(seconds: i64) -> Timestamp {
         Timestamp(seconds * 1_000_000_000)
@@ -371,7 +371,7 @@ mod tests {
         known(&state);
         known(&state.freeze().unwrap().thaw().unwrap());
         // Ten minutes after its end it is forgotten, wherever it is listed.
-        let tick = || Kind::Tick(Box::new(Tick::default()));
+        let tick = || Kind::Tick(Box::default());
         happens(&mut state, 606, "b", 0, tick());
         assert_eq!(program(&state, 4), None);
         is(&state, 21, "/bin/true");

@@ -1,6 +1,6 @@
 //! Images: identity, and the containers that run from each.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bstr::ByteSlice as _;
 use serde::{Deserialize, Serialize};
@@ -87,6 +87,22 @@ impl Image<'_> {
     }
 }
 
+/// The containers whose images are listed: all but the steps of builds.
+fn known(core: &Core) -> impl Iterator<Item = &Container> {
+    let all = core.state.containers.values().map(|container| &**container);
+    all.filter(|container| container.info.role != Role::Build)
+}
+
+/// The number of images, for every frame.
+pub(super) fn count(core: &Core) -> usize {
+    let infos = known(core).map(|container| &container.info);
+    let named = infos.filter(|info| !info.image.is_empty() || !info.image_digest.is_empty());
+    let keys: BTreeSet<_> = named
+        .map(|info| (&info.image, &info.image_digest))
+        .collect();
+    keys.len()
+}
+
 /// The images of all known containers.
 pub(in crate::tui) fn images(core: &Core) -> BTreeMap<ImageKey, Image<'_>> {
     let found = found(core, &core.incidents.by_container(&core.detector));
@@ -94,12 +110,8 @@ pub(in crate::tui) fn images(core: &Core) -> BTreeMap<ImageKey, Image<'_>> {
     let mut images: BTreeMap<ImageKey, Image<'_>> = BTreeMap::new();
     // The newest container of each name shows the image that the name refers to now.
     let mut newest: BTreeMap<&Bytes, (Option<Timestamp>, &str)> = BTreeMap::new();
-    for container in core.state.containers.values() {
+    for container in known(core) {
         let info = &container.info;
-        // Intermediate images of builders do not count.
-        if info.role == Role::Build {
-            continue;
-        }
         let Some(key) = ImageKey::of(info) else {
             continue;
         };
@@ -129,6 +141,39 @@ pub(in crate::tui) fn images(core: &Core) -> BTreeMap<ImageKey, Image<'_>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::{ContainerAction, ContainerEvent, ContainerId, Event, Kind};
+    use std::sync::Arc;
+
+    #[test]
+    fn images_are_counted_as_they_are_listed() {
+        let mut core = Core::default();
+        let mut add = |id: &str, image: &str, digest: &str, role| {
+            let info = ContainerInfo {
+                image: image.into(),
+                image_digest: digest.to_owned(),
+                role,
+                ..ContainerInfo::default()
+            };
+            core.apply(&Arc::new(Event {
+                seq: 1,
+                ts: Timestamp(1),
+                container: Some(ContainerId::new(id)),
+                pid: 0,
+                nspid: 0,
+                kind: Kind::Container(Box::new(ContainerEvent {
+                    action: ContainerAction::Existing,
+                    info: Some(Box::new(info)),
+                })),
+            }));
+        };
+        add("a", "nginx", "sha256:1", Role::Container);
+        add("b", "nginx", "sha256:1", Role::Container);
+        add("c", "nginx", "sha256:2", Role::Container);
+        add("d", "", "sha256:3", Role::Container);
+        add("e", "", "", Role::Container);
+        add("f", "step", "sha256:4", Role::Build);
+        assert_eq!((count(&core), images(&core).len()), (3, 3));
+    }
 
     #[test]
     fn a_name_without_a_version_is_unpinned() {

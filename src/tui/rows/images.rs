@@ -1,6 +1,6 @@
 //! Images: the containers of each, and whether its name still refers to the same image.
 
-use super::image::images;
+use super::image::{self, images};
 use super::query::Query;
 use super::row::{Row, RowKey};
 use super::screen::{ScreenDef, written};
@@ -17,7 +17,7 @@ pub(super) const SCREEN: ScreenDef = ScreenDef {
     over: "ended",
     columns: COLUMNS,
     empty: &["No images so far."],
-    count: |core, _| Some(images(core).len()),
+    count: |core, _| Some(image::count(core)),
     outline: rows,
     write: written,
 };

@@ -26,8 +26,8 @@ pub(super) const RULE: Rule = Rule {
         needs: &[Requirement::File],
         explain: "Twenty files that existed before were overwritten by a tool that destroys content \
                   (`shred`, `dd`), replaced by what an encrypting tool made of them (`openssl`, \
-                  `gpg`), or overwritten by code that was typed, sent or dropped and encrypts, or \
-                  that does so to data of at least three kinds in two directories. Medium when all \
+                  `gpg`), or overwritten by inline, sent or dropped code that encrypts, or that \
+                  does so to data of at least three kinds in two directories. Medium when all \
                   are of one kind and in one directory. Also medium: such code, an exec session or \
                   a server's shell deleted sixty files of data of at least three kinds, not by \
                   their age. Sources and configuration, caches, logs and temporary files do not \
@@ -185,17 +185,17 @@ fn takes(ctx: &RuleContext<'_>, tool: &ProcessEntry, path: &[u8]) -> bool {
     named || openssl && from_input && !endings.contains(&extension(path))
 }
 
-/// Who acts, if it is not the container's service at its work.
+/// What acts, if it is not the container's service at its work.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Hand {
-    /// Code of which it is known that it encrypts, or that does not belong here.
+enum Suspect {
+    /// Inline code that encrypts, or code that another finding is about.
     Certain,
-    /// Code that was typed, or a shell.
-    Typed,
+    /// Other inline code, or a shell.
+    Possible,
 }
 
-/// Who writes or deletes this file.
-fn hand(ctx: &RuleContext<'_>, process: &ProcessEntry, path: &[u8]) -> Option<Hand> {
+/// What writes or deletes this file.
+fn suspect(ctx: &RuleContext<'_>, process: &ProcessEntry, path: &[u8]) -> Option<Suspect> {
     let marked = ctx.memory.marks.get(&process.pid);
     let finding = marked.and_then(|index| ctx.findings.get(*index));
     let foreign = ctx.names().is_interpreter(program_roles::of(process))
@@ -203,7 +203,7 @@ fn hand(ctx: &RuleContext<'_>, process: &ProcessEntry, path: &[u8]) -> Option<Ha
     // Not a tool of the image that such code starts: it copies or unpacks.
     if foreign && finding.is_some_and(|f| f.severity >= Severity::Medium && f.silenced.is_none()) {
         let data = !words::SOURCE_EXTENSIONS.contains(&extension(path)) && !is_passing(ctx, path);
-        return data.then_some(Hand::Certain);
+        return data.then_some(Suspect::Certain);
     }
     if attribution::inline(ctx.names(), process) {
         let mut texts = process.argv.iter().skip(1);
@@ -212,14 +212,14 @@ fn hand(ctx: &RuleContext<'_>, process: &ProcessEntry, path: &[u8]) -> Option<Ha
             words.iter().any(|word| text.contains_str(word))
         };
         return Some(match texts.any(encrypting) {
-            true => Hand::Certain,
-            false => Hand::Typed,
+            true => Suspect::Certain,
+            false => Suspect::Possible,
         });
     }
     let shell = ctx.names().is_shell(program_roles::of(process));
     let script =
         process.script.is_some() || program_roles::script_argument(&process.argv).is_some();
-    (shell && !script).then_some(Hand::Typed)
+    (shell && !script).then_some(Suspect::Possible)
 }
 
 fn examine(ctx: &RuleContext<'_>, known: &mut Destruction, file: &File) -> Alerts {
@@ -243,9 +243,9 @@ fn examine(ctx: &RuleContext<'_>, known: &mut Destruction, file: &File) -> Alert
             if destroys(process) || encrypts(process) {
                 return overwritten(ctx, known, file, path, true);
             }
-            match hand(ctx, process, path) {
-                Some(Hand::Certain) => overwritten(ctx, known, file, path, true),
-                Some(Hand::Typed) if !ctx.starting_up() && !is_passing(ctx, path) => {
+            match suspect(ctx, process, path) {
+                Some(Suspect::Certain) => overwritten(ctx, known, file, path, true),
+                Some(Suspect::Possible) if !ctx.starting_up() && !is_passing(ctx, path) => {
                     overwritten(ctx, known, file, path, false)
                 }
                 _ => Alerts::none(),
@@ -253,13 +253,13 @@ fn examine(ctx: &RuleContext<'_>, known: &mut Destruction, file: &File) -> Alert
         }
         // What a tool made of the file takes its place.
         FileOp::Rename => {
-            let writer = ctx.activity(&file.path).map(|activity| activity.writer);
-            let writer = writer.and_then(|pid| ctx.state.processes.get(&pid));
+            let writer = ctx.activity(&file.path).and_then(|file| ctx.writer(file));
             let in_place = extension(path) != extension(&file.path)
                 || directory(path) != directory(&file.path);
             let encrypted = writer.is_some_and(|writer| {
                 encrypts(writer) && takes(ctx, writer, path) || {
-                    writer.pid == process.pid && hand(ctx, process, path) == Some(Hand::Certain)
+                    writer.pid == process.pid
+                        && suspect(ctx, process, path) == Some(Suspect::Certain)
                 }
             });
             if !encrypted || !in_place || has_new_extension(path, &file.path) {
@@ -320,7 +320,7 @@ fn deleted(
     }
     let tool = matches!(program_roles::of(process), b"rm" | b"find" | b"unlink");
     let outside = tool && attribution::suspicious(ctx) && !by_service(ctx);
-    if !outside && hand(ctx, process, path).is_none() {
+    if !outside && suspect(ctx, process, path).is_none() {
         return Alerts::none();
     }
     let tally = &mut known.deleted;

@@ -104,7 +104,7 @@ fn work_that_writes_many_files_is_silent() {
     ] {
         assert_eq!(by(argv, &DATA, FileOp::Truncate), None, "{argv:?}");
     }
-    // Sources edited by typed code, and data of one kind.
+    // Sources edited by inline code, and data of one kind.
     assert_eq!(by(&EDITS, &CODE, FileOp::Truncate), None);
     assert_eq!(by(&EDITS, &["csv"], FileOp::Truncate), None);
     // Files that it made itself.
