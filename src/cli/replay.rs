@@ -115,7 +115,8 @@ fn show_all(args: &Args) -> Result<ExitCode, CliError> {
     let mut worst = ExitCode::SUCCESS;
     for segment in ring::all(&args.file)? {
         let code = match args.open(&segment.path) {
-            Ok(reader) => show(reader, &args.output, true)?,
+            // A segment need not contain every container.
+            Ok(reader) => print_to_stdout(reader, &args.output, true)?.0,
             // The others can still be used.
             Err(error) => {
                 print_message(error);
@@ -129,25 +130,40 @@ fn show_all(args: &Args) -> Result<ExitCode, CliError> {
     Ok(worst)
 }
 
-/// Replays a recording, prints the requested lines, and compares the findings if `compare`.
+/// Replays a recording, prints the requested lines, and compares the findings if `compare`. Exit code 2
+/// where it does not contain a container that was asked for.
 pub(super) fn show(
     reader: RecordingReader,
     output: &Output,
     compare: bool,
 ) -> Result<ExitCode, CliError> {
-    let mut out = BufWriter::with_capacity(64 << 10, std::io::stdout().lock());
-    let code = print(reader, output, compare, &mut out)?;
-    out.flush()?;
-    Ok(code)
+    let (code, found_all) = print_to_stdout(reader, output, compare)?;
+    Ok(match found_all || code != ExitCode::SUCCESS {
+        true => code,
+        false => ExitCode::from(2),
+    })
 }
 
-/// Prints the requested lines; damage of the file is reported on stderr.
+/// Prints as [`print`] does.
+fn print_to_stdout(
+    reader: RecordingReader,
+    output: &Output,
+    compare: bool,
+) -> Result<(ExitCode, bool), CliError> {
+    let mut out = BufWriter::with_capacity(64 << 10, std::io::stdout().lock());
+    let printed = print(reader, output, compare, &mut out)?;
+    out.flush()?;
+    Ok(printed)
+}
+
+/// Prints the requested lines; damage of the file is reported on stderr. Also whether it contains each
+/// container that was asked for.
 fn print(
     reader: RecordingReader,
     args: &Output,
     compare: bool,
     out: &mut impl Write,
-) -> Result<ExitCode, CliError> {
+) -> Result<(ExitCode, bool), CliError> {
     let mut recording = ReadAhead::start(reader)?;
     let mut core = Core::new(recording.header().settings.clone());
     let mut report = ReadReport::default();
@@ -201,14 +217,16 @@ fn print(
         }
     }
     out.flush()?;
-    for problem in lines.never_selected(&core) {
+    let missing = lines.never_selected(&core);
+    for problem in &missing {
         print_message(format!("{}: {problem}", report.name));
     }
     for notice in report.notices() {
         print_message(notice);
     }
+    let found_all = missing.is_empty();
     if !report.is_sound() {
-        return Ok(ExitCode::from(2));
+        return Ok((ExitCode::from(2), found_all));
     }
     if compare && let Some(difference) = comparison.finish(core.detector.findings(), &report) {
         let version = &recording.header().version;
@@ -216,7 +234,7 @@ fn print(
             "{}: {difference} (recorded by version {version})",
             report.name
         ));
-        return Ok(ExitCode::from(u8::from(args.findings)));
+        return Ok((ExitCode::from(u8::from(args.findings)), found_all));
     }
     if args.no_output_selected() {
         let findings = core.detector.findings().len();
@@ -226,5 +244,5 @@ fn print(
             report.name
         ));
     }
-    Ok(ExitCode::SUCCESS)
+    Ok((ExitCode::SUCCESS, found_all))
 }

@@ -249,6 +249,17 @@ fn lines_name_their_container() {
 }
 
 #[test]
+fn a_container_that_a_recording_does_not_contain_is_an_error() {
+    for what in [&["--findings"][..], &["--events", "exec,findings"]] {
+        let output = hullwatch(&[&["replay", DEMO, "--container", "nosuch"], what].concat());
+        assert_eq!(output.status.code(), Some(2), "{what:?}");
+        assert!(output.stdout.is_empty(), "{what:?}");
+        let message = stderr(&output);
+        assert!(message.contains("no container \"nosuch\""), "{message}");
+    }
+}
+
+#[test]
 fn rules_are_listed_and_explained() {
     let list = String::from_utf8(hullwatch(&["rules"]).stdout).unwrap();
     assert!(
