@@ -5,14 +5,12 @@ use std::fs::{self, File};
 use std::io::Read as _;
 use std::path::Path;
 
+use super::look_limit::LookLimit;
 use crate::catalog::path::absolute;
-use crate::containers::open_on_root;
+use crate::containers::{open_on_root, parent_of, split_argv};
 use crate::detect::{runs_output_of, script_of_shell};
 use crate::event::{Bytes, Exec, Kind, Timestamp};
 
-/// Maximum number of downloads within a second whose script is read: a container can start programs at any
-/// rate.
-const MAX_LOOKS: u32 = 8;
 /// Longer scripts are read up to here.
 const MAX_BYTES: u64 = 64 << 10;
 /// Maximum number of processes between the script and the downloader, such as `timeout`.
@@ -21,8 +19,7 @@ const MAX_LEVELS: usize = 2;
 /// Reads the scripts that start downloaders, within a bound.
 #[derive(Debug, Default)]
 pub(super) struct FetchingScripts {
-    second: i64,
-    looks: u32,
+    limit: LookLimit,
 }
 
 impl FetchingScripts {
@@ -32,18 +29,10 @@ impl FetchingScripts {
         if let Kind::Exec(exec) = kind
             && !exec.runtime
             && crate::detect::is_downloader(exec)
-            && self.has_room(ts)
+            && self.limit.allows(ts)
         {
             exec.run_by = look(init, exec);
         }
-    }
-
-    fn has_room(&mut self, ts: Timestamp) -> bool {
-        if self.second != ts.seconds() {
-            (self.second, self.looks) = (ts.seconds(), 0);
-        }
-        self.looks += 1;
-        self.looks <= MAX_LOOKS
     }
 }
 
@@ -75,14 +64,7 @@ fn command_line(pid: u32) -> Option<Vec<Bytes>> {
     let mut line = Vec::new();
     let file = File::open(format!("/proc/{pid}/cmdline")).ok()?;
     file.take(4096).read_to_end(&mut line).ok()?;
-    Some(line.split(|b| *b == 0).map(Bytes::new).collect())
-}
-
-fn parent_of(pid: u32) -> Option<u32> {
-    let stat = fs::read(format!("/proc/{pid}/stat")).ok()?;
-    let close = stat.iter().rposition(|b| *b == b')')?;
-    let mut fields = stat.get(close + 2..)?.split(|b| *b == b' ');
-    std::str::from_utf8(fields.nth(1)?).ok()?.parse().ok()
+    Some(split_argv(&line))
 }
 
 fn text(init: u32, path: &Bytes) -> Option<Vec<u8>> {
@@ -95,15 +77,6 @@ fn text(init: u32, path: &Bytes) -> Option<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_flood_of_downloads_is_looked_at_within_the_bound() {
-        let mut scripts = FetchingScripts::default();
-        let at = |second: i64| Timestamp(second * 1_000_000_000 + 5);
-        let looked = (0..100).filter(|_| scripts.has_room(at(7))).count();
-        assert_eq!(looked, 8);
-        assert!(scripts.has_room(at(8)));
-    }
 
     #[test]
     fn the_script_above_a_downloader_is_found() {

@@ -21,6 +21,7 @@ mod fetching_scripts;
 mod host_entries;
 mod lifecycle;
 mod live;
+mod look_limit;
 mod password_hashes;
 mod policy;
 mod program_files;

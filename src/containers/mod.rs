@@ -55,6 +55,7 @@ pub use engine::{EngineKind, EngineState, RuntimeMessage, RuntimeUpdate};
 pub use engine_thread::{ContainerdChoice, RuntimeOptions, Runtimes, start};
 pub use inventory::{containerds, engine_kind};
 pub(crate) use layers::open_on_root;
+pub(crate) use proc_files::{parent_of, split_argv};
 pub use process_usage::ProcessSampler;
 pub use selector::{ContainerSelector, SelectError};
 pub use selftest_marker::{SelftestMarker, marks as is_selftest};

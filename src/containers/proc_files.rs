@@ -18,7 +18,7 @@ pub(super) fn pids() -> Vec<u32> {
 }
 
 /// Host pid of a process's parent; `None` when the process is gone.
-pub(super) fn parent_of(pid: u32) -> Option<u32> {
+pub(crate) fn parent_of(pid: u32) -> Option<u32> {
     read_stat(&fs::read(format!("/proc/{pid}/stat")).ok()?).map(|(parent, _)| parent)
 }
 
@@ -63,7 +63,7 @@ pub(super) fn status_field<'a>(status: &'a str, key: &str) -> Option<&'a str> {
 }
 
 /// The arguments of a `cmdline`, which ends each with a zero byte.
-pub(super) fn split_argv(cmdline: &[u8]) -> Vec<Bytes> {
+pub(crate) fn split_argv(cmdline: &[u8]) -> Vec<Bytes> {
     let cmdline = cmdline.strip_suffix(b"\0").unwrap_or(cmdline);
     if cmdline.is_empty() {
         return Vec::new();

@@ -1,5 +1,7 @@
 //! Classes of paths: program directories, accounts, start-up files and the like.
 
+mod entrypoint;
+
 use super::path::{contains, leaf, parent_and_leaf};
 
 /// Class of a path. Ordered from general to special; the more special class takes precedence.
@@ -163,32 +165,13 @@ pub(crate) fn of(path: &[u8]) -> Option<PathClass> {
         b'o' if rest.starts_with(b"opt/") => service_home(rest.get(4..)?),
         b'r' if rest.starts_with(b"root/") => home(rest.get(5..)?),
         b'r' if rest.starts_with(b"run/systemd/system/") => Some(PathClass::Service),
-        b'd' | b'e' | b'c' if is_entrypoint(rest) => Some(PathClass::Service),
+        b'd' | b'e' | b'c' if entrypoint::is_entrypoint(rest) => Some(PathClass::Service),
         b'h' if rest.starts_with(b"home/") => {
             let user = rest.get(5..)?;
             home(user.get(user.iter().position(|b| *b == b'/')? + 1..)?)
         }
         _ => None,
     }
-}
-
-/// What an image runs first at each start, as a script or from a directory of scripts.
-fn is_entrypoint(rest: &[u8]) -> bool {
-    let directories: &[&[u8]] = &[
-        b"docker-entrypoint.d/",
-        b"docker-entrypoint-initdb.d/",
-        b"container-entrypoint.d/",
-        b"entrypoint.d/",
-    ];
-    let script = rest.ends_with(b".sh") || rest.ends_with(b".envsh");
-    let names: &[&[u8]] = &[
-        b"docker-entrypoint.sh",
-        b"entrypoint.sh",
-        b"entrypoint",
-        b"docker-entrypoint",
-        b"container-entrypoint.sh",
-    ];
-    script && directories.iter().any(|dir| rest.starts_with(dir)) || names.contains(&rest)
 }
 
 /// SSH keys that grant login, in any home directory: those of service accounts may be anywhere.

@@ -23,6 +23,7 @@ mod fetched_at_start;
 mod fetched_commands;
 mod file_capability;
 mod file_modes;
+mod file_variety;
 mod fileless;
 mod found_library;
 mod found_script;

@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 
 use bstr::ByteSlice as _;
 use rustc_hash::FxHashMap;
-use smallvec::SmallVec;
 
+use super::file_variety::{FileVariety, extension};
 use crate::catalog::path::{directory, leaf};
 use crate::catalog::words;
 use crate::detect::alert::Alerts;
@@ -41,10 +41,6 @@ pub(super) const RULE: Rule = Rule {
 
 /// Files that must be replaced under one new extension.
 const FILES: usize = 20;
-/// Kinds of files, by their own extension, among these.
-const KINDS: usize = 3;
-/// Directories of these.
-const DIRECTORIES: usize = 2;
 /// New files of one container whose old name is awaited.
 const MAX_NEW: usize = 256;
 /// Maximum number of extensions that are counted in one container.
@@ -72,8 +68,7 @@ struct Replacements {
 struct AddedExtension {
     files: SeenSet,
     count: usize,
-    kinds: SmallVec<[Bytes; KINDS]>,
-    directories: SmallVec<[Bytes; DIRECTORIES]>,
+    variety: FileVariety,
 }
 
 impl RuleMemory for Replacements {
@@ -97,15 +92,6 @@ fn shorter(path: &[u8]) -> impl Iterator<Item = &[u8]> {
     dots.skip(1)
         .take(MAX_DOTS)
         .filter_map(move |at| path.get(..start + at))
-}
-
-/// The last extension of a name, with its dot.
-fn extension(path: &[u8]) -> &[u8] {
-    let name = leaf(path);
-    name.rfind_byte(b'.')
-        .filter(|at| *at > 0)
-        .and_then(|at| name.get(at..))
-        .unwrap_or_default()
 }
 
 /// The minute of the event.
@@ -245,10 +231,9 @@ fn count(
         return Alerts::none();
     }
     tally.count += 1;
-    note(&mut tally.kinds, extension(old));
-    note(&mut tally.directories, directory(old));
-    let varied = tally.kinds.len() >= KINDS && tally.directories.len() >= DIRECTORIES;
-    if tally.count < FILES || !varied {
+    tally.variety.note_kind(extension(old));
+    tally.variety.note_directory(directory(old));
+    if tally.count < FILES || !tally.variety.is_varied() {
         return Alerts::none();
     }
     let replaced = tally.count;
@@ -262,13 +247,6 @@ fn count(
         added.escaped()
     );
     alert.part(new.clone()).title(title).into()
-}
-
-/// Adds a value to a list that need not be complete.
-fn note<A: smallvec::Array<Item = Bytes>>(list: &mut SmallVec<A>, value: &[u8]) {
-    if list.len() < A::size() && !list.iter().any(|known| **known == *value) {
-        list.push(Bytes::new(value));
-    }
 }
 
 #[cfg(test)]

@@ -1,10 +1,10 @@
 //! Many files whose content is overwritten in place, or that are deleted, as ransomware and wipers do.
 
 use bstr::ByteSlice as _;
-use smallvec::SmallVec;
 
+use super::file_variety::{FileVariety, extension};
 use super::script_paths::locate_from;
-use crate::catalog::path::{directory, leaf};
+use crate::catalog::path::directory;
 use crate::catalog::{paths, programs, words};
 use crate::detect::alert::Alerts;
 use crate::detect::file_change::{Maker, by, maker};
@@ -43,10 +43,6 @@ pub(super) const RULE: Rule = Rule {
 const OVERWRITTEN: usize = 20;
 /// Files that must be deleted.
 const DELETED: usize = 60;
-/// Kinds of data, by their extension, among these.
-const KINDS: usize = 3;
-/// Directories of these.
-const DIRECTORIES: usize = 2;
 /// Seconds without a further file after which counting begins again.
 const PAUSE: u64 = 300;
 /// At most one in so many of the deleted files may be a source or configuration.
@@ -70,8 +66,7 @@ struct FileTally {
     sources: usize,
     /// Files that count without regard to their kind.
     certain: usize,
-    kinds: SmallVec<[Bytes; KINDS]>,
-    directories: SmallVec<[Bytes; DIRECTORIES]>,
+    variety: FileVariety,
     last: Timestamp,
 }
 
@@ -102,32 +97,16 @@ impl FileTally {
         if words::SOURCE_EXTENSIONS.contains(&kind) {
             self.sources += 1;
         } else {
-            note(&mut self.kinds, kind);
+            self.variety.note_kind(kind);
         }
-        note(&mut self.directories, directory(path));
+        self.variety.note_directory(directory(path));
         true
     }
 
     /// The files are data of several kinds and places, hardly sources.
     fn varied(&self) -> bool {
-        self.kinds.len() >= KINDS
-            && self.directories.len() >= DIRECTORIES
-            && self.sources * SOURCES <= self.count
+        self.variety.is_varied() && self.sources * SOURCES <= self.count
     }
-}
-
-/// Adds a value to a list that need not be complete.
-fn note<A: smallvec::Array<Item = Bytes>>(list: &mut SmallVec<A>, value: &[u8]) {
-    if list.len() < A::size() && !list.iter().any(|known| **known == *value) {
-        list.push(Bytes::new(value));
-    }
-}
-
-/// The last extension of a name, without its dot.
-fn extension(path: &[u8]) -> &[u8] {
-    let name = leaf(path);
-    let dot = name.rfind_byte(b'.').filter(|at| *at > 0);
-    dot.and_then(|at| name.get(at + 1..)).unwrap_or_default()
 }
 
 /// What programs write and remove all the time, or nobody misses.
@@ -289,7 +268,7 @@ fn overwritten(
     if !tally.add(ctx.now(), path, certain) || tally.count < OVERWRITTEN {
         return Alerts::none();
     }
-    let several = tally.kinds.len() > 1 || tally.directories.len() > 1;
+    let several = tally.variety.differs();
     let severity = match (tally.certain >= OVERWRITTEN, tally.varied()) {
         (true, _) if several => Severity::High,
         (_, true) => Severity::High,
