@@ -1,7 +1,7 @@
 //! A recording on a small file system that becomes full, and has space again.
 
 use std::io::{BufRead as _, BufReader};
-use std::process::{Command, Stdio};
+use std::process::{ChildStderr, Command, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -12,34 +12,45 @@ const SCRIPT: &str = "mount -t tmpfs -o size=256k hullwatch-test \"$1\" || exit 
     \"$3\" record --docker-host \"$4\" --runtime docker \"$1/$5\" &
     echo \"pid $!\" >&2; wait $!; code=$?; cp \"$1/$5\" \"$2\"; exit $code";
 
-fn recorded(name: &str) {
-    let engine = Engine::tests();
-    let (small, out) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    let file = out.path().join(name);
-    let mut child = Command::new("unshare")
-        .args([
-            "--mount",
-            "--propagation",
-            "private",
-            "sh",
-            "-c",
-            SCRIPT,
-            "sh",
-        ])
-        .args([small.path(), &file])
-        .args([env!("CARGO_BIN_EXE_hullwatch"), &engine.0, name])
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut printed = BufReader::new(child.stderr.take().unwrap());
+/// A shell that runs `script` in a mount namespace of its own; its arguments are to be added.
+fn in_own_mounts(script: &str) -> Command {
+    let mut command = Command::new("unshare");
+    command.args([
+        "--mount",
+        "--propagation",
+        "private",
+        "sh",
+        "-c",
+        script,
+        "sh",
+    ]);
+    command
+}
+
+/// Waits for a message that contains the given words; returns what was printed since the one before.
+fn messages(stderr: ChildStderr) -> impl FnMut(&str) -> String {
+    let mut printed = BufReader::new(stderr);
     let mut all = String::new();
-    let mut until = |part: &str| {
+    move |part| {
         let before = all.len();
         while !all[before..].contains(part) {
             assert!(printed.read_line(&mut all).unwrap() > 0, "ended: {all}");
         }
         all[before..].to_owned()
-    };
+    }
+}
+
+fn recorded(name: &str) {
+    let engine = Engine::tests();
+    let (small, out) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let file = out.path().join(name);
+    let mut child = in_own_mounts(SCRIPT)
+        .args([small.path(), &file])
+        .args([env!("CARGO_BIN_EXE_hullwatch"), &engine.0, name])
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut until = messages(child.stderr.take().unwrap());
     let pid = until("pid ")
         .trim()
         .strip_prefix("pid ")
@@ -101,30 +112,13 @@ fn a_ring_goes_on_when_no_segment_can_begin() {
         return;
     }
     let (small, out) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    let mut child = Command::new("unshare")
-        .args([
-            "--mount",
-            "--propagation",
-            "private",
-            "sh",
-            "-c",
-            RING,
-            "sh",
-        ])
+    let mut child = in_own_mounts(RING)
         .args([small.path(), out.path()])
         .arg(env!("CARGO_BIN_EXE_hullwatch"))
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    let mut printed = BufReader::new(child.stderr.take().unwrap());
-    let mut all = String::new();
-    let mut until = |part: &str| {
-        let before = all.len();
-        while !all[before..].contains(part) {
-            assert!(printed.read_line(&mut all).unwrap() > 0, "ended: {all}");
-        }
-        all[before..].to_owned()
-    };
+    let mut until = messages(child.stderr.take().unwrap());
     let pid = until("pid ");
     let pid = pid.trim().strip_prefix("pid ").unwrap().to_owned();
     until("no further segment: ");
