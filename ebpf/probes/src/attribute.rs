@@ -10,13 +10,13 @@ use hullwatch_abi::{
 };
 
 use crate::{
-    call::Call,
+    call::{self, Call},
     facts::{facts, key},
     file,
     kernel::{at, field, seconds_now},
     path::walk,
     path_start::path_start,
-    scratch::{Scratch, scratch},
+    scratch::{Scratch, clear, scratch},
 };
 
 /// Longest name of an attribute, bytes, with its NUL.
@@ -36,39 +36,43 @@ pub fn sets_flags(command: u64) -> bool {
 /// Handles the end of a call that changes an attribute. To be sent: [`Scratch::record`] and the
 /// returned number of bytes of [`Scratch::text`] after it.
 #[inline(always)]
-pub fn exit(call: &Call) -> Option<(*mut Scratch, usize)> {
-    let shape = file::shape_of(call)?;
+pub fn exit(call: &mut Call) -> Option<(*mut Scratch, usize)> {
+    let shape = file::shaped(call)?;
     if call.ret != 0 && !file::refused(call.ret) {
         return None;
     }
     let pointer = scratch()?;
     // SAFETY: the slot is this CPU's and this program's alone; tracing programs do not nest here.
     let scratch = unsafe { &mut *pointer };
-    scratch.record = FileRecord::default();
+    clear(&mut scratch.record);
     scratch.record.count = 1;
     scratch.record.op = shape.op;
     scratch.record.errno = -call.ret as u16;
     begin(&mut scratch.record, call, shape)?;
+    call::joined();
+    let shape = call.shape();
     // `futimens` passes no path.
-    let named = call.argument(shape.path).is_some_and(|path| path != 0);
-    let end = if !named {
+    if call.argument(shape.path).is_some_and(|path| path != 0) {
+        file::first_named(scratch, pointer, call)?;
+    } else {
         opened(
             scratch,
             pointer,
             call.opened(call.argument(shape.dir)? as i32)?,
-        )?
-    } else {
-        file::named(scratch, pointer, call, shape)?.1
-    };
-    if matches!(shape.op, op::CHATTR | op::SET_TIMES) {
+        )?;
+    }
+    call::joined();
+    let [base, name, ..] = scratch.record.lens;
+    let end = usize::from(base) + usize::from(name);
+    if matches!(scratch.record.op, op::CHATTR | op::SET_TIMES) {
         return Some((pointer, end));
     }
-    Some((pointer, append(scratch, call, shape, end)?))
+    Some((pointer, append(scratch, call, end)?))
 }
 
-/// An open file. Returns the end of its path.
+/// The path of an open file.
 #[inline(always)]
-fn opened(scratch: &mut Scratch, pointer: *mut Scratch, opened: u64) -> Option<usize> {
+fn opened(scratch: &mut Scratch, pointer: *mut Scratch, opened: u64) -> Option<()> {
     let from = path_start(opened + at(o::FILE_PATH))?;
     let inode: u64 = field(opened, o::FILE_INODE)?;
     let sb: u64 = field(inode, o::INODE_SB)?;
@@ -80,7 +84,7 @@ fn opened(scratch: &mut Scratch, pointer: *mut Scratch, opened: u64) -> Option<u
         scratch.record.flags |= flag::BASE_CUT;
     }
     scratch.record.lens[0] = end as u16;
-    Some(end)
+    Some(())
 }
 
 /// Decides whether the change is recorded, and reads inode flags into the record. Attributes of
@@ -148,7 +152,8 @@ fn set_times(record: &mut FileRecord, call: &Call, shape: Shape) -> Option<()> {
 
 /// Writes an attribute's value and name at `pos`. Returns the end.
 #[inline(always)]
-fn append(scratch: &mut Scratch, call: &Call, shape: Shape, pos: usize) -> Option<usize> {
+fn append(scratch: &mut Scratch, call: &Call, pos: usize) -> Option<usize> {
+    let shape = call.shape();
     let pos = pos & 0x3fff;
     let mut end = pos;
     if let Some(mut from) = call.argument(shape.mode) {

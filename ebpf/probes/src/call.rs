@@ -8,11 +8,16 @@ use aya_ebpf::{
     helpers::{
         bpf_get_current_task_btf, bpf_probe_read_kernel, bpf_probe_read_user, bpf_task_pt_regs,
     },
+    macros::map,
+    maps::PerCpuArray,
     programs::BtfTracePointContext,
 };
-use hullwatch_abi::{compat, offsets as o};
+use hullwatch_abi::{compat, file::Shape, offsets as o};
 
-use crate::kernel::{at, file_of, has, load};
+use crate::{
+    emit,
+    kernel::{at, file_of, has, load},
+};
 
 /// Numbers that the tables describe.
 pub const NUMBERS: usize = 512;
@@ -39,21 +44,61 @@ static COMPAT_BIT: u32 = 0;
 #[unsafe(no_mangle)]
 static HAS_X32: u32 = 0;
 
+/// Number of arguments.
+const ARGUMENTS: u8 = 6;
+
 /// A finished system call.
+#[repr(C)]
+#[derive(Clone, Copy)]
 pub struct Call {
-    /// Native system call number.
-    pub nr: u32,
     /// Arguments as passed.
-    pub args: [u64; 6],
+    pub args: [u64; ARGUMENTS as usize],
     /// Result; -1 to -4095 is a refusal.
     pub ret: i64,
+    /// The file of a request of io_uring: its operand, or the file it opened; 0 for none.
+    pub file: u64,
+    /// Native system call number.
+    pub nr: u32,
+    /// The packed meaning of its arguments, for calls on files; see [`Call::shape`].
+    pub shape: u32,
     /// A request of io_uring, which has no descriptor and whose names are in kernel memory.
     pub ring: bool,
-    /// The file of such a request: its operand, or the file it opened; 0 for none.
-    pub file: u64,
+}
+
+/// The finished call of this CPU. It is in memory whose content the verifier does not track:
+/// variants of a call, such as those of a 32-bit program, are the same to it, and it checks what
+/// follows once instead of once for each of them.
+#[map]
+static CALL: PerCpuArray<Call> = PerCpuArray::with_max_entries(1, 0);
+
+/// Stores a finished call. Tracing programs run with preemption off and do not nest.
+#[inline(always)]
+pub fn store(call: Call) -> Option<&'static mut Call> {
+    let slot = CALL.get_ptr_mut(0)?;
+    // SAFETY: the slot is this CPU's and this program's alone.
+    let slot = unsafe { &mut *slot };
+    *slot = call;
+    joined();
+    Some(slot)
+}
+
+/// Marks where alternative paths of a program join: the compiler reads again from memory what it
+/// wrote there before. The verifier treats values it reads as unknown ones, hence does not check
+/// the rest once for each path.
+#[inline(always)]
+pub fn joined() {
+    // SAFETY: no instruction.
+    unsafe { core::arch::asm!("", options(nostack)) };
 }
 
 impl Call {
+    /// The meaning of the arguments, as the caller stored it. Read again each time, see [`joined`].
+    #[inline(always)]
+    pub fn shape(&self) -> Shape {
+        // SAFETY: a field of this value.
+        Shape::unpack(unsafe { core::ptr::read_volatile(&raw const self.shape) })
+    }
+
     /// The open file behind a descriptor of the call.
     #[inline(always)]
     pub fn opened(&self, fd: i32) -> Option<u64> {
@@ -67,15 +112,13 @@ impl Call {
     /// An argument by its index; for an index out of range, such as `NONE`, there is none.
     #[inline(always)]
     pub fn argument(&self, index: u8) -> Option<u64> {
-        match index {
-            0 => Some(self.args[0]),
-            1 => Some(self.args[1]),
-            2 => Some(self.args[2]),
-            3 => Some(self.args[3]),
-            4 => Some(self.args[4]),
-            5 => Some(self.args[5]),
-            _ => None,
+        if index >= ARGUMENTS {
+            return None;
         }
+        // The mask keeps an index within the fields of this value, which the verifier checks.
+        let index = emit::masked::<7>(usize::from(index));
+        // SAFETY: the index is that of an argument.
+        Some(unsafe { core::ptr::read_volatile(self.args.as_ptr().add(index)) })
     }
 }
 
@@ -191,11 +234,11 @@ fn id(value: u64) -> u64 {
 
 /// Number, arguments and result of the call that ends; `None` when its arguments cannot be read.
 #[inline(always)]
-pub fn finished(ctx: &BtfTracePointContext) -> Option<Call> {
+pub fn finished(ctx: &BtfTracePointContext) -> Option<&'static mut Call> {
     let number = number(ctx);
     let ret = ctx.arg(1);
     if !in_compat() {
-        return Some(Call {
+        return store(Call {
             nr: native(number),
             args: [
                 wide(ctx, 0),
@@ -206,6 +249,7 @@ pub fn finished(ctx: &BtfTracePointContext) -> Option<Call> {
                 wide(ctx, 5),
             ],
             ret,
+            shape: 0,
             ring: false,
             file: 0,
         });
@@ -245,10 +289,11 @@ pub fn finished(ctx: &BtfTracePointContext) -> Option<Call> {
     if entry & compat::ONE_ARGUMENT != 0 {
         args = [args[0], 0, 0, 0, 0, 0];
     }
-    Some(Call {
+    store(Call {
         nr,
         args,
         ret,
+        shape: 0,
         ring: false,
         file: 0,
     })

@@ -10,20 +10,20 @@ use aya_ebpf::{
     maps::LruHashMap,
 };
 use hullwatch_abi::{
-    file::{Alike, FileRecord, NAME_MAX, NONE, Seen, Shape, WINDOW_NS, flag, op},
+    file::{Alike, NAME_MAX, NONE, Seen, Shape, WINDOW_NS, flag, op},
     offsets as o, uring,
 };
 
 use crate::{
-    call::Call,
+    call::{self, Call},
     descriptor,
     facts::{facts, fresh, is_news},
     interpreter,
     kernel::{at, field},
     memory,
     path::{walk, walk_inside},
-    path_start::{AT_FDCWD, directory, path_start, root},
-    scratch::{Scratch, forget, scratch},
+    path_start::{AT_FDCWD, ROOT, directory, path_start},
+    scratch::{Scratch, clear, forget, scratch},
     secret::maybe_secret,
 };
 
@@ -120,9 +120,9 @@ fn alike(ino: u64, dev: u32, operation: u8) -> Option<u32> {
     Some(1)
 }
 
-/// The meaning of a call's arguments; `None` if it is not a file call.
+/// Stores the meaning of a call's arguments in it; `None` if it is not a file call.
 #[inline(always)]
-pub fn shape_of(call: &Call) -> Option<Shape> {
+pub fn shaped(call: &mut Call) -> Option<Shape> {
     // SAFETY: reads a static; volatile because the loader writes it after compilation.
     let word = unsafe {
         core::ptr::read_volatile(
@@ -134,14 +134,16 @@ pub fn shape_of(call: &Call) -> Option<Shape> {
     if word == 0 {
         return None;
     }
-    Some(Shape::unpack(word))
+    call.shape = word;
+    call::joined();
+    Some(call.shape())
 }
 
 /// Handles the end of a file call. What is to be sent is [`Scratch::record`] and the returned
 /// number of bytes of [`Scratch::text`] behind it; `None` when there is nothing to send.
 #[inline(always)]
-pub fn exit(call: &Call) -> Option<(*mut Scratch, usize)> {
-    let shape = shape_of(call)?;
+pub fn exit(call: &mut Call) -> Option<(*mut Scratch, usize)> {
+    let shape = shaped(call)?;
     // A started program has its own record; a missing one is part of a PATH search.
     if shape.op == op::EXEC && !matches!(-call.ret, EPERM | ENOEXEC | EACCES | ETXTBSY) {
         return None;
@@ -149,7 +151,7 @@ pub fn exit(call: &Call) -> Option<(*mut Scratch, usize)> {
     let pointer = scratch()?;
     // SAFETY: the slot is this CPU's and this program's alone; tracing programs do not nest here.
     let scratch = unsafe { &mut *pointer };
-    scratch.record = FileRecord::default();
+    clear(&mut scratch.record);
     scratch.record.count = 1;
     scratch.record.op = shape.op;
     scratch.record.mode = call.argument(shape.mode).unwrap_or(0) as u32;
@@ -187,18 +189,24 @@ pub fn exit(call: &Call) -> Option<(*mut Scratch, usize)> {
     } else {
         None
     };
-    if shape.op == op::MAP_EXEC {
-        if shape.dir == NONE {
-            let mapped = memory::file_behind(call.args[0], call.args[1])?;
-            scratch.record.mode = u32::from(mapped.shared);
-            return resolved(scratch, pointer, mapped.file);
+    let file = if shape.op == op::MAP_EXEC && shape.dir == NONE {
+        let mapped = memory::file_behind(call.args[0], call.args[1])?;
+        scratch.record.mode = u32::from(mapped.shared);
+        mapped.file
+    } else if let Some(fd) = descriptor {
+        if shape.op == op::MAP_EXEC {
+            // MAP_SHARED, or MAP_SHARED_VALIDATE.
+            scratch.record.mode = (call.args[3] & 1) as u32;
         }
-        // MAP_SHARED, or MAP_SHARED_VALIDATE.
-        scratch.record.mode = (call.args[3] & 1) as u32;
+        call.opened(fd)?
+    } else {
+        0
+    };
+    let [file] = forget(scratch, [file]);
+    if file != 0 {
+        return resolved(scratch, pointer, file);
     }
-    if let Some(fd) = descriptor {
-        return resolved(scratch, pointer, call.opened(fd)?);
-    }
+    let shape = call.shape();
     // Of the failures only refusals are of interest: `mkdir -p` and `rm -f` cause "exists" and "no
     // such file" in normal operation. Only an open for writing keeps "no such file".
     if call.ret < 0 && !refused(call.ret) && !(shape.op == op::OPEN && call.ret == -ENOENT) {
@@ -219,7 +227,7 @@ pub fn exit(call: &Call) -> Option<(*mut Scratch, usize)> {
             writes(flags)
         };
     }
-    named(scratch, pointer, call, shape)
+    named(scratch, pointer, call)
 }
 
 /// A result that means the call was refused.
@@ -253,10 +261,10 @@ pub fn input(file: u64) -> Option<(*mut Scratch, usize)> {
     // SAFETY: the slot is this CPU's and this program's alone; tracing programs do not nest here.
     let scratch = unsafe { &mut *pointer };
     let reported = u64::from(kind == S_IFREG && fresh(inode) && interpreter::is_one());
-    if forget(scratch, reported) == 0 {
+    if forget(scratch, [reported]) == [0] {
         return None;
     }
-    scratch.record = FileRecord::default();
+    clear(&mut scratch.record);
     scratch.record.count = 1;
     scratch.record.op = op::LOAD;
     scratch.record.mode = 1;
@@ -285,7 +293,7 @@ fn resolved(
             return None;
         }
         let code = reads && !secret && kind == S_IFREG && is_code(inode, from.dentry);
-        let code = forget(scratch, u64::from(code)) != 0;
+        let code = forget(scratch, [u64::from(code)]) != [0];
         scratch.record.op = if mode & FMODE_CREATED != 0 {
             op::CREATE
         } else if mode & FMODE_WRITE != 0 {
@@ -302,7 +310,7 @@ fn resolved(
     // of repeats, since each program maps some.
     if scratch.record.op == op::MAP_EXEC {
         let news = u64::from(is_news(inode));
-        if forget(scratch, news) == 0 {
+        if forget(scratch, [news]) == [0] {
             return None;
         }
     }
@@ -365,37 +373,48 @@ fn name(
         None
     };
     let (from, text) = match through {
-        Some((fd, rest)) => (directory(fd), text + rest),
-        None if first == Ok(b'/') => (root(), text),
-        None => (
-            directory(call.argument(dir).map_or(AT_FDCWD, |fd| fd as i32)),
-            text,
-        ),
+        Some((fd, rest)) => (fd, text + rest),
+        None if first == Ok(b'/') => (ROOT, text),
+        None => (call.argument(dir).map_or(AT_FDCWD, |fd| fd as i32), text),
     };
-    let (base, known) = match from {
+    let [from, text] = forget(scratch, [from as u64, text]);
+    let (base, known) = match directory(from as i32) {
         Some(from) => walk(pointer, from, pos),
         None => (pos, false),
     };
-    let (end, all) = string(scratch, call, text, base);
-    (base, end, known, all)
+    let [base, known] = forget(scratch, [base as u64, u64::from(known)]);
+    let (end, all) = string(scratch, call, text, base as usize);
+    let [base, end, known, all] = forget(scratch, [base, end as u64, known, u64::from(all)]);
+    (base as usize, end as usize, known != 0, all != 0)
 }
 
-/// Writes the names if no file is known: directory and string, once or twice.
+/// Writes the first name of a file that is not known: directory and string. Returns the end.
 #[inline(always)]
-pub fn named(
-    scratch: &mut Scratch,
-    pointer: *mut Scratch,
-    call: &Call,
-    shape: Shape,
-) -> Option<(*mut Scratch, usize)> {
+pub fn first_named(scratch: &mut Scratch, pointer: *mut Scratch, call: &Call) -> Option<usize> {
     scratch.record.comm = bpf_get_current_comm().unwrap_or_default();
+    let shape = call.shape();
     let first = call.argument(shape.path)?;
-    let (base, mut end, known, mut all) = name(scratch, pointer, call, (shape.dir, first), 0);
+    let (base, end, known, all) = name(scratch, pointer, call, (shape.dir, first), 0);
     scratch.record.lens[0] = base as u16;
     scratch.record.lens[1] = (end - base) as u16;
     if !known {
         scratch.record.flags |= flag::BASE_CUT;
     }
+    if !all {
+        scratch.record.flags |= flag::CUT;
+    }
+    Some(end)
+}
+
+/// Writes the names if no file is known: directory and string, once or twice.
+#[inline(always)]
+fn named(
+    scratch: &mut Scratch,
+    pointer: *mut Scratch,
+    call: &Call,
+) -> Option<(*mut Scratch, usize)> {
+    let mut end = first_named(scratch, pointer, call)?;
+    let shape = call.shape();
     if let Some(second) = call.argument(shape.path2) {
         let from = end;
         let mut base = end;
@@ -412,10 +431,9 @@ pub fn named(
         }
         scratch.record.lens[2] = (base - from) as u16;
         scratch.record.lens[3] = (end - base) as u16;
-        all &= whole;
-    }
-    if !all {
-        scratch.record.flags |= flag::CUT;
+        if !whole {
+            scratch.record.flags |= flag::CUT;
+        }
     }
     Some((pointer, end))
 }

@@ -19,7 +19,7 @@ use hullwatch_abi::{
 
 use crate::{
     attribute,
-    call::Call,
+    call::{self, Call},
     emit, file, gate,
     kernel::{field, file_of, has, load, read},
     marks, net, socket,
@@ -106,15 +106,15 @@ fn submitted(request: u64) -> Option<()> {
         && class(kept.nr) & CLASS == class::FILE
     {
         // Its completion is not posted: reported as if it succeeded.
-        kept.args = named(kept);
-        let call = Call {
+        let call = call::store(Call {
             nr: kept.nr,
-            args: kept.args,
+            args: named(kept),
             ret: 0,
+            shape: 0,
             ring: true,
             file: 0,
-        };
-        if let Some(out) = file::exit(&call) {
+        })?;
+        if let Some(out) = file::exit(call) {
             // SAFETY: the record under construction is this CPU's.
             unsafe { (*out.0).record.flags |= flag::RING };
             send_file(out);
@@ -230,12 +230,13 @@ pub fn ring_done(ctx: BtfTracePointContext) -> i32 {
 
 /// The completed request as its equivalent call.
 #[inline(always)]
-fn finished(request: u64) -> Option<Call> {
+fn finished(request: u64) -> Option<&'static mut Call> {
     let kept = RING_REQUESTS.get_ptr(&request)?;
     let scratch = RING_SCRATCH.get_ptr_mut(0)?;
     // SAFETY: the slot is this CPU's, and no other program uses it meanwhile.
     let copy = unsafe {
-        *scratch = *kept;
+        let bytes = core::slice::from_raw_parts_mut(scratch.cast::<u8>(), size_of::<RingRequest>());
+        bpf_probe_read_kernel_buf(kept.cast::<u8>(), bytes).ok()?;
         &mut *scratch
     };
     let _ = RING_REQUESTS.remove(&request);
@@ -247,10 +248,11 @@ fn finished(request: u64) -> Option<Call> {
         _ => read(request, 0),
     };
     let args = named(copy);
-    Some(Call {
+    call::store(Call {
         nr: copy.nr,
         args,
         ret,
+        shape: 0,
         ring: true,
         file: file.unwrap_or(0),
     })
@@ -319,7 +321,7 @@ fn came_of(request: u64, slot: u32, ret: i64) -> Option<u64> {
 #[btf_tracepoint(function = "io_uring_complete")]
 pub fn ring_file(ctx: BtfTracePointContext) -> i32 {
     if let Some(call) = finished(ctx.arg::<*const u8>(1) as u64)
-        && let Some(out) = file::exit(&call)
+        && let Some(out) = file::exit(call)
     {
         // SAFETY: the record under construction is this CPU's.
         unsafe { (*out.0).record.flags |= flag::RING };
@@ -332,7 +334,7 @@ pub fn ring_file(ctx: BtfTracePointContext) -> i32 {
 #[btf_tracepoint(function = "io_uring_complete")]
 pub fn ring_net(ctx: BtfTracePointContext) -> i32 {
     if let Some(call) = finished(ctx.arg::<*const u8>(1) as u64)
-        && let Some(out) = net::exit(&call, socket::watched_process)
+        && let Some(out) = net::exit(call, socket::watched_process)
     {
         socket::send(out);
     }
@@ -343,7 +345,7 @@ pub fn ring_net(ctx: BtfTracePointContext) -> i32 {
 #[btf_tracepoint(function = "io_uring_complete")]
 pub fn ring_attribute(ctx: BtfTracePointContext) -> i32 {
     if let Some(call) = finished(ctx.arg::<*const u8>(1) as u64)
-        && let Some(out) = attribute::exit(&call)
+        && let Some(out) = attribute::exit(call)
     {
         // SAFETY: the record under construction is this CPU's.
         unsafe { (*out.0).record.flags |= flag::RING };

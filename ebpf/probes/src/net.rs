@@ -25,6 +25,7 @@ use crate::{
     call::{self, Call},
     emit,
     kernel::field,
+    scratch::clear,
     socket_facts::{
         EventProcess, Out, Scratch, TCP, UDP, comm, cookie, describe, error_of, is_inet, local,
         now, remote, sock_of, state_of, v4,
@@ -139,7 +140,7 @@ pub fn exit(call: &Call, process: impl FnOnce() -> Option<EventProcess>) -> Opti
     let scratch = NET_EXIT_SCRATCH.get_ptr_mut(0)?;
     // SAFETY: the slot is this CPU's and this program's alone; tracing programs do not nest here.
     let slot = unsafe { &mut *scratch };
-    slot.record = NetRecord::default();
+    clear(&mut slot.record);
     slot.record.op = operation;
     slot.record.fd = -1;
     let name = match operation {
@@ -474,7 +475,7 @@ fn tell(sk: u64, owner: Owner, operation: u8, errno: u16) -> Option<Out> {
     let scratch = NET_STATE_SCRATCH.get_ptr_mut(0)?;
     // SAFETY: the slot is this CPU's and this program's alone; the kernel skips a nested run.
     let record = unsafe { &mut (*scratch).record };
-    *record = NetRecord::default();
+    clear(record);
     record.op = operation;
     record.errno = errno;
     record.fd = owner.fd;

@@ -6,6 +6,8 @@ use crate::kernel::{at, field, file_of, task};
 
 /// AT_FDCWD: the working directory in the `…at` calls.
 pub const AT_FDCWD: i32 = -100;
+/// The task's root directory, where absolute paths begin; no call knows this number.
+pub const ROOT: i32 = i32::MIN;
 
 /// A mount and a directory entry in it.
 #[derive(Clone, Copy)]
@@ -36,20 +38,18 @@ pub fn path_start(path: u64) -> Option<PathStart> {
     })
 }
 
-/// A directory argument: working directory or descriptor.
+/// A directory: a descriptor, the working directory ([`AT_FDCWD`]) or the root ([`ROOT`]).
 #[inline(always)]
 pub fn directory(fd: i32) -> Option<PathStart> {
-    if fd == AT_FDCWD {
+    if fd == AT_FDCWD || fd == ROOT {
         let fs: u64 = field(task(), o::TASK_FS)?;
-        path_start(fs + at(o::FS_PWD))
+        let of = if fd == ROOT {
+            at(o::FS_ROOT)
+        } else {
+            at(o::FS_PWD)
+        };
+        path_start(fs + of)
     } else {
         path_start(file_of(fd)? + at(o::FILE_PATH))
     }
-}
-
-/// The task's root directory, where absolute paths begin.
-#[inline(always)]
-pub fn root() -> Option<PathStart> {
-    let fs: u64 = field(task(), o::TASK_FS)?;
-    path_start(fs + at(o::FS_ROOT))
 }

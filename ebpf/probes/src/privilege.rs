@@ -10,7 +10,10 @@ use aya_ebpf::{
 };
 use hullwatch_abi::privilege::{PrivilegeRecord, TEXT_MAX, flag, id};
 
-use crate::call::Call;
+use crate::{
+    call::{self, Call},
+    scratch::clear,
+};
 
 /// Space for the dispatcher's header before the record.
 pub const HEADROOM: usize = 64;
@@ -32,6 +35,8 @@ pub struct Scratch {
     pub record: PrivilegeRecord,
     /// Its strings.
     pub text: [u8; TEXTS],
+    /// Where the process has them, 0 for none.
+    from: [u64; 3],
 }
 
 #[map]
@@ -59,19 +64,34 @@ static PRIVILEGE_IDS: LruHashMap<u32, u64> = LruHashMap::with_max_entries(8192, 
 #[unsafe(no_mangle)]
 static PRIVILEGE_CALLS: [u8; 512] = [0; 512];
 
-/// Copies a string argument to `pos`. Returns the end, and whether all of it was read.
+/// Appends the string argument with this index, if there is one.
 #[inline(always)]
-fn string(scratch: &mut Scratch, from: u64, pos: usize) -> (usize, bool) {
-    let pos = pos & 0x1ff;
+fn string(scratch: &mut Scratch, index: usize) {
+    call::joined();
+    let from = scratch.from[index];
+    if from == 0 {
+        return;
+    }
+    let pos = length(scratch) & 0x1ff;
     // SAFETY: `pos` is below 512 and the string takes 256 bytes of a 1024 byte area.
     let dst = unsafe {
         core::slice::from_raw_parts_mut((&raw mut scratch.text).cast::<u8>().add(pos), TEXT_MAX)
     };
     // SAFETY: the helper checks the address.
     match unsafe { bpf_probe_read_user_str_bytes(from as *const u8, dst) } {
-        Ok(text) => (pos + text.len(), text.len() < TEXT_MAX - 1),
-        Err(_) => (pos, false),
+        Ok(text) if text.len() < TEXT_MAX - 1 => scratch.record.lens[index] = text.len() as u16,
+        text => {
+            scratch.record.lens[index] = text.map_or(0, <[u8]>::len) as u16;
+            scratch.record.flags |= flag::CUT;
+        }
     }
+}
+
+/// Bytes of all strings.
+#[inline(always)]
+fn length(scratch: &Scratch) -> usize {
+    let [first, second, third] = scratch.record.lens;
+    usize::from(first) + usize::from(second) + usize::from(third)
 }
 
 /// Whether this call is of interest.
@@ -147,7 +167,7 @@ fn event(what: u8, argument: u64) -> Option<*mut Scratch> {
     let pointer = PRIVILEGE_SCRATCH.get_ptr_mut(0)?;
     // SAFETY: the slot is this CPU's and this program's alone; tracing programs do not nest here.
     let record = unsafe { &mut (*pointer).record };
-    *record = PrivilegeRecord::default();
+    clear(record);
     record.args[0] = argument;
     record.call = what;
     finish(record);
@@ -181,7 +201,7 @@ pub fn exit(call: &Call, runtime: bool) -> Option<(*mut Scratch, usize)> {
     let pointer = PRIVILEGE_SCRATCH.get_ptr_mut(0)?;
     // SAFETY: the slot is this CPU's and this program's alone; tracing programs do not nest here.
     let scratch = unsafe { &mut *pointer };
-    scratch.record = PrivilegeRecord::default();
+    clear(&mut scratch.record);
     scratch.record.call = index - 1;
     scratch.record.ret = call.ret;
     scratch.record.args = [call.args[0], call.args[1], call.args[2], call.args[3]];
@@ -198,51 +218,34 @@ pub fn exit(call: &Call, runtime: bool) -> Option<(*mut Scratch, usize)> {
     if !telling(&scratch.record, refused) {
         return None;
     }
+    call::joined();
     // Pointers differ between equal calls, so calls with strings are reported each time.
-    let (first, second, third) = match scratch.record.call {
-        id::MOUNT => (call.args[0], call.args[1], call.args[2]),
-        id::PIVOT_ROOT | id::ADD_KEY | id::REQUEST_KEY => (call.args[0], call.args[1], 0),
-        id::MOVE_MOUNT => (call.args[1], call.args[3], 0),
-        id::FSPICK | id::OPEN_TREE | id::MOUNT_SETATTR | id::FINIT_MODULE => (call.args[1], 0, 0),
-        id::INIT_MODULE => (call.args[2], 0, 0),
+    scratch.from = match scratch.record.call {
+        id::MOUNT => [call.args[0], call.args[1], call.args[2]],
+        id::PIVOT_ROOT | id::ADD_KEY | id::REQUEST_KEY => [call.args[0], call.args[1], 0],
+        id::MOVE_MOUNT => [call.args[1], call.args[3], 0],
+        id::FSPICK | id::OPEN_TREE | id::MOUNT_SETATTR | id::FINIT_MODULE => [call.args[1], 0, 0],
+        id::INIT_MODULE => [call.args[2], 0, 0],
         id::UMOUNT2
         | id::CHROOT
         | id::FSOPEN
         | id::DELETE_MODULE
         | id::MEMFD_CREATE
         | id::SWAPON
-        | id::SWAPOFF => (call.args[0], 0, 0),
-        _ => (0, 0, 0),
+        | id::SWAPOFF => [call.args[0], 0, 0],
+        _ => [0, 0, 0],
     };
-    if first == 0 && second == 0 && repeated(&scratch.record) {
+    call::joined();
+    if scratch.from[0] == 0 && scratch.from[1] == 0 && repeated(&scratch.record) {
         return None;
     }
-    let mut end = 0;
-    let mut all = true;
-    if first != 0 {
-        let (to, read) = string(scratch, first, end);
-        scratch.record.lens[0] = (to - end) as u16;
-        all &= read;
-        end = to;
-    }
-    if second != 0 {
-        let (to, read) = string(scratch, second, end);
-        scratch.record.lens[1] = (to - end) as u16;
-        all &= read;
-        end = to;
-    }
-    if third != 0 {
-        let (to, read) = string(scratch, third, end);
-        scratch.record.lens[2] = (to - end) as u16;
-        all &= read;
-        end = to;
-    }
+    string(scratch, 0);
+    string(scratch, 1);
+    string(scratch, 2);
+    call::joined();
     finish(&mut scratch.record);
     if runtime {
         scratch.record.flags |= flag::RUNTIME;
     }
-    if !all {
-        scratch.record.flags |= flag::CUT;
-    }
-    Some((pointer, end))
+    Some((pointer, length(scratch)))
 }

@@ -32,6 +32,8 @@ pub struct Scratch {
     /// The walk under way. It is in memory that the verifier does not track, so that it checks one
     /// iteration of the loop once instead of once per possible length.
     pub walk: Walk,
+    /// Values that pass through this memory, see [`forget`].
+    pub forgotten: [u64; 4],
     /// For the dispatcher's header.
     pub head: [u8; HEADROOM],
     /// The record.
@@ -50,13 +52,27 @@ pub fn scratch() -> Option<*mut Scratch> {
     FILE_SCRATCH.get_ptr_mut(0)
 }
 
-/// The same value, but unknown to the verifier. This joins the paths that lead here: older
-/// verifiers otherwise check the rest once for each path.
+/// The same values, but unknown to the verifier. This joins the paths that lead here: the verifier
+/// otherwise checks the rest once for each path.
 #[inline(always)]
-pub fn forget(scratch: &mut Scratch, value: u64) -> u64 {
-    // SAFETY: the scratch is this CPU's and this program's alone, and no walk is under way.
+pub fn forget<const N: usize>(scratch: &mut Scratch, values: [u64; N]) -> [u64; N] {
+    let space = (&raw mut scratch.forgotten).cast::<[u64; N]>();
+    // SAFETY: the scratch is this CPU's and this program's alone, and at most four values fit.
     unsafe {
-        core::ptr::write_volatile(&raw mut scratch.walk.inside, value);
-        core::ptr::read_volatile(&raw const scratch.walk.inside)
+        const { assert!(N <= 4) };
+        core::ptr::write_volatile(space, values);
+        core::ptr::read_volatile(space)
+    }
+}
+
+/// Clears a record, eight bytes at a time: the compiler's own function clears single bytes, in a
+/// loop that the verifier follows.
+#[inline(always)]
+pub fn clear<T: bytemuck::Zeroable>(record: &mut T) {
+    const { assert!(size_of::<T>() % 8 == 0 && align_of::<T>() == 8) };
+    let words = (&raw mut *record).cast::<u64>();
+    for word in 0..size_of::<T>() / 8 {
+        // SAFETY: inside the record, for which zeros are valid.
+        unsafe { core::ptr::write_volatile(words.add(word), 0) };
     }
 }

@@ -76,7 +76,7 @@ pub fn send(out: socket_facts::Out) {
 #[btf_tracepoint(function = "sys_exit")]
 pub fn net_exit(ctx: BtfTracePointContext) -> i32 {
     if let Some(call) = call::finished(&ctx)
-        && let Some(out) = net::exit(&call, watched_process)
+        && let Some(out) = net::exit(call, watched_process)
     {
         send(out);
     }

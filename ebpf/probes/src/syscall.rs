@@ -177,7 +177,7 @@ pub fn file_exit(ctx: BtfTracePointContext) -> i32 {
     let Some(call) = call::finished(&ctx) else {
         return 0;
     };
-    if let Some(out) = file::exit(&call) {
+    if let Some(out) = file::exit(call) {
         send_file(out);
     }
     0
@@ -189,7 +189,7 @@ pub fn attribute_exit(ctx: BtfTracePointContext) -> i32 {
     let Some(call) = call::finished(&ctx) else {
         return 0;
     };
-    if let Some(out) = attribute::exit(&call) {
+    if let Some(out) = attribute::exit(call) {
         send_file(out);
     }
     0
@@ -202,7 +202,7 @@ pub fn privilege_exit(ctx: BtfTracePointContext) -> i32 {
         return 0;
     };
     let runtime = gate::runtime((bpf_get_current_pid_tgid() >> 32) as u32);
-    if let Some(out) = privilege::exit(&call, runtime) {
+    if let Some(out) = privilege::exit(call, runtime) {
         send_privilege(out);
     }
     0

@@ -15,11 +15,11 @@ use hullwatch_abi::{
 };
 
 use crate::{
-    cgroup, emit, facts, file, gate,
+    call, cgroup, emit, facts, file, gate,
     kernel::{at, field, file_of, has},
     marks, path,
     path_start::{AT_FDCWD, directory, path_start},
-    scratch::{forget, scratch},
+    scratch::{clear, forget, scratch},
     syscall,
 };
 
@@ -57,12 +57,12 @@ fn started(task: u64, binary: u64) -> Option<()> {
     }
     // SAFETY: the slot is this CPU's; tracing programs do not nest.
     let scratch = unsafe { &mut *scratch };
-    let scope = forget(scratch, scope);
+    let [scope] = forget(scratch, [scope]);
     // Computed before the record: the verifier of Linux 6.1 checks the rest once for each path
     // through it.
     let tgid: u32 = field(task, o::TASK_TGID)?;
-    let flags = forget(scratch, u64::from(emit::flags(tgid, task))) as u32;
-    exec(scope, flags, task, binary)
+    let [flags] = forget(scratch, [u64::from(emit::flags(tgid, task))]);
+    exec(scope, flags as u32, task, binary)
 }
 
 #[inline(always)]
@@ -70,31 +70,34 @@ fn exec(scope: u64, mut flags: u32, task: u64, binary: u64) -> Option<()> {
     let scratch = scratch()?;
     // SAFETY: the slot is this CPU's; tracing programs do not nest.
     let text = unsafe { (&raw mut (*scratch).text).cast::<u8>() };
+    // SAFETY: head and record of the scratch lie before the text and are larger than this record.
+    let record = unsafe { &mut *text.sub(size_of::<ExecRecord>()).cast::<ExecRecord>() };
     let mm: u64 = field(task, o::TASK_MM)?;
     let exe: u64 = field(mm, o::MM_EXE)?;
-    let mut record = ExecRecord::default();
-    let mut pos = 0;
+    clear(record);
     record.flags = flag::EXE_CUT | flag::CWD_CUT;
     if let Some(from) = path_start(exe + at(o::FILE_PATH)) {
         let inode: u64 = field(exe, o::FILE_INODE)?;
         let sb: u64 = field(inode, o::INODE_SB)?;
         facts::facts(inode, sb, from.dentry, &mut record.facts)?;
-        let whole;
-        (pos, whole) = path::walk(scratch, from, 0);
+        let (end, whole) = path::walk(scratch, from, 0);
+        record.lens[0] = end as u16;
         if whole {
             record.flags &= !flag::EXE_CUT;
         }
     }
-    record.lens[0] = pos as u16;
-    let mut end = pos;
+    call::joined();
     if let Some(from) = directory(AT_FDCWD) {
-        let (to, reached) = path::walk(scratch, from, end & 0x1fff);
-        record.lens[1] = (to - (end & 0x1fff)) as u16;
-        if reached {
+        let start = usize::from(record.lens[0]) & 0x1fff;
+        let (end, whole) = path::walk(scratch, from, start);
+        record.lens[1] = (end - start) as u16;
+        if whole {
             record.flags &= !flag::CWD_CUT;
         }
-        end = to;
     }
+    call::joined();
+    let [exe, cwd, ..] = record.lens;
+    let mut end = usize::from(exe) + usize::from(cwd);
     let (filename, interp): (u64, u64) = (
         field(binary, o::BPRM_FILENAME)?,
         field(binary, o::BPRM_INTERP)?,
@@ -124,6 +127,9 @@ fn exec(scope: u64, mut flags: u32, task: u64, binary: u64) -> Option<()> {
         record.lens[3] = take as u16;
         end = at + take;
     }
+    // SAFETY: the slot is this CPU's; tracing programs do not nest.
+    let [end] = forget(unsafe { &mut *scratch }, [end as u64]);
+    let end = end as usize;
     let signal: u64 = field(task, o::TASK_SIGNAL)?;
     if has(o::SIGNAL_TTY) && field::<u64>(signal, o::SIGNAL_TTY)? != 0 {
         record.flags |= flag::TTY;
@@ -142,13 +148,13 @@ fn exec(scope: u64, mut flags: u32, task: u64, binary: u64) -> Option<()> {
         gate::own(tgid);
         flags &= !RUNTIME;
     }
+    // SAFETY: as above.
+    let [flags] = forget(unsafe { &mut *scratch }, [u64::from(flags)]);
+    let flags = flags as u32;
     let len = size_of::<ExecRecord>() + (end & 0x3fff);
     let header = emit::header_with(scope, flags, kind::EXEC, task, len);
-    // SAFETY: head and record of the scratch lie before the text and are larger than both.
+    // SAFETY: the scratch has space for the header before the record.
     unsafe {
-        text.sub(size_of::<ExecRecord>())
-            .cast::<ExecRecord>()
-            .write(record);
         emit::send(
             text.sub(size_of::<ExecRecord>() + size_of::<Header>()),
             header,
