@@ -18,6 +18,7 @@ mod file_links;
 mod file_origin;
 mod finding;
 mod finding_store;
+mod joining;
 mod keyframe;
 mod known_behavior;
 mod memory;

@@ -98,7 +98,7 @@ impl SinkWatcher {
             let Some(finding) = core.detector.findings().get(place) else {
                 continue;
             };
-            if finding.silenced.is_some() {
+            if !finding.is_open() {
                 continue;
             }
             if self.findings.len() <= place {

@@ -308,12 +308,7 @@ fn reverse_pipe(ctx: &RuleContext<'_>, memory: &BareShells, connect: &Connect) -
     };
     let command = program_roles::command_line(&process.argv, &process.exe, 160);
     // A shell between two connections is one finding.
-    let known = ctx.memory.marks.get(&shell.pid).copied();
-    let known = known.filter(|index| {
-        let finding = ctx.findings.get(*index);
-        finding.is_some_and(|f| f.rule == ctx.rule.id && f.silenced.is_none())
-    });
-    if let Some(index) = known {
+    if let Some(index) = ctx.marked_by(shell.pid, ctx.rule.id) {
         return Alert::addition(index)
             .reason(format!("also connected to {to}: {command}"))
             .evidence(now, ctx.event.seq)
