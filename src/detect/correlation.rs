@@ -3,14 +3,16 @@
 //! A chain of effects is one finding: what drifted code does next is added to the finding about
 //! that code, unless it is worse than that finding.
 
+use super::acts::{self, Act};
 use super::alert::{Alert, Alerts, Identity, Joins, Predecessor, Target};
 use super::file_origin::attach_history;
 use super::finding::{ALREADY, ChainLink, Finding, FindingIndex};
 use super::finding_store::{Explanation, Occurrence};
-use super::joining::{self, Act, LateHead, THEN};
+use super::joining::{self, LateHead, THEN};
 use super::reason_line::ReasonLine;
 use super::rule_context::RuleContext;
 use super::rule_info::RuleInfo;
+use super::rules;
 use crate::event::{Bytes, Kind, Severity, Timestamp};
 
 /// Records the alerts of one handler, in order.
@@ -75,7 +77,7 @@ fn record_one(ctx: &mut RuleContext<'_>, mut alert: Alert) {
     }
     let rose = before.is_some_and(|(known, severity)| {
         let now = ctx.findings.get(index);
-        known == index && now.is_some_and(|f| joining::is_head(f) && f.severity > severity)
+        known == index && now.is_some_and(|f| acts::is_head(f) && f.severity > severity)
     });
     if rose {
         ctx.memory.may_join.push(index);
@@ -123,7 +125,7 @@ fn late_head(
         None => return None,
     };
     let found = alert.already_since.is_some();
-    let place = joining::place(ctx.rule.id);
+    let place = place(ctx.rule.id);
     head.then_some(move |finding| LateHead {
         finding,
         pid,
@@ -132,6 +134,13 @@ fn late_head(
         place,
         found,
     })
+}
+
+/// The place of a rule in the order in which rules see an event.
+fn place(rule: &str) -> usize {
+    let mut all = rules::ALL.iter();
+    all.position(|known| known.info.id == rule)
+        .unwrap_or(usize::MAX)
 }
 
 /// Remembers the alert: a finding about its process may come later.
@@ -145,7 +154,7 @@ fn note_act(ctx: &mut RuleContext<'_>, index: FindingIndex, actor: &Actor) {
         pid: actor.pid,
         at: actor.at,
         seq: actor.seq,
-        place: joining::place(ctx.rule.id),
+        place: place(ctx.rule.id),
         begins: actor.begins,
         exec: matches!(ctx.event.kind, Kind::Exec(_)),
         under: ctx.memory.marks_of(actor.pid).into(),
@@ -440,14 +449,14 @@ fn continued_finding(
     });
     let adds = |finding: &Finding| {
         let began = finding.evidence.first().copied().unwrap_or_default();
-        joining::is_head(finding)
-            && joining::takes(finding) >= severity
+        acts::is_head(finding)
+            && acts::takes(finding) >= severity
             && finding.silenced.is_none()
             && finding.container.as_ref() == Some(ctx.owner)
             && before.is_none_or(|seq| began < seq)
     };
     known
         .filter(|(_, finding)| adds(finding))
-        .max_by_key(|(_, finding)| joining::weight(finding))
+        .max_by_key(|(_, finding)| acts::weight(finding))
         .map(|(index, _)| index)
 }

@@ -7,11 +7,11 @@
 
 use smallvec::SmallVec;
 
-use super::finding::{ChainLink, Finding, FindingIndex};
-use super::finding_store::{FindingStore, Part};
-use super::memory::{Marks, Memory};
+use super::acts::{Act, is_head, takes};
+use super::finding::{ChainLink, FindingIndex};
+use super::finding_store::{FindingStore, JoinedPart};
+use super::memory::Memory;
 use super::reason_line::ReasonLine;
-use super::rules;
 use crate::event::{ContainerId, Severity, Timestamp};
 use crate::state::{ProcessEntry, State};
 
@@ -20,25 +20,6 @@ pub(super) const THEN: &str = "then:";
 
 /// Maximum number of a process's ancestors that are examined.
 const MAX_ANCESTRY: usize = 32;
-
-/// An alert as it may become a part of a finding that comes later.
-#[derive(Debug, Clone)]
-pub(super) struct Act {
-    /// Its finding.
-    pub(super) finding: FindingIndex,
-    /// Its process.
-    pub(super) pid: u32,
-    pub(super) at: Timestamp,
-    pub(super) seq: u64,
-    /// The place of its rule in the order of all rules.
-    pub(super) place: usize,
-    /// The finding began with it.
-    pub(super) begins: bool,
-    /// It is about the start of a program.
-    pub(super) exec: bool,
-    /// The findings that its process belonged to.
-    pub(super) under: Marks,
-}
 
 /// A finding about drifted code that was raised after the code's first occurrence.
 #[derive(Debug)]
@@ -51,36 +32,6 @@ pub(super) struct LateHead {
     pub(super) place: usize,
     /// The process ran already when watching began, with its children.
     pub(super) found: bool,
-}
-
-/// The order among findings that a process belongs to, the same whichever came first.
-#[must_use]
-pub(super) fn weight(finding: &Finding) -> impl Ord + use<> {
-    let last = std::cmp::Reverse((finding.rule.clone(), finding.subject.clone()));
-    (finding.severity, is_head(finding), last)
-}
-
-/// Whether it takes up other findings about its processes.
-#[must_use]
-pub(super) fn is_head(finding: &Finding) -> bool {
-    finding.rule.starts_with("drift.")
-}
-
-/// The worst severity that a finding takes up. A copy of an image's program counts as a new program
-/// until it has been compared, and what it does in the meantime counts in full: so it does later.
-#[must_use]
-pub(super) fn takes(finding: &Finding) -> Severity {
-    let copy = finding.rule == "drift.exec-relocated";
-    let least = if copy { Severity::High } else { Severity::Info };
-    finding.severity.max(least)
-}
-
-/// The place of a rule in the order in which rules see an event.
-#[must_use]
-pub(super) fn place(rule: &str) -> usize {
-    let mut all = rules::ALL.iter();
-    all.position(|known| known.info.id == rule)
-        .unwrap_or(usize::MAX)
 }
 
 /// Marks the processes of such a finding, and notes which alerts since its first occurrence are theirs.
@@ -208,7 +159,7 @@ fn part(
     findings: &FindingStore,
     head: FindingIndex,
     member: FindingIndex,
-) -> Option<Part> {
+) -> Option<JoinedPart> {
     let (whole, finding) = (findings.get(head)?, findings.get(member)?);
     let severity = findings.own_severity(member)?;
     let acts = &memory.get(finding.container.as_ref()?)?.acts;
@@ -217,7 +168,7 @@ fn part(
     let runs = program.is_some_and(|program| whole.things().contains(program));
     let itself = runs && of.any(|act| act.begins && act.exec);
     let line = ReasonLine::single(format!("{THEN} {}", finding.title));
-    Some(Part {
+    Some(JoinedPart {
         line: line.weighty(severity >= Severity::Medium),
         link: (!itself).then(|| ChainLink {
             at: finding.first,

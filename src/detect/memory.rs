@@ -8,16 +8,16 @@ use std::time::Duration;
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
+use super::acts::{Act, Marks};
 use super::file_links::FileLinks;
 use super::finding::{Finding, FindingIndex};
-use super::joining::Act;
 use super::program_roles;
 use super::seen_set::SeenSet;
 use crate::event::{
     Bytes, ContainerAction, ContainerId, Endpoint, Event, Exec, File, FileOp, Kind,
     ProgramAdditions, Severity, Timestamp,
 };
-use crate::state::{FileKey, State};
+use crate::state::{FileKey, ProcessEntry, State};
 
 /// Maximum number of remembered containers; the oldest is dropped.
 const MAX_CONTAINERS: usize = 4096;
@@ -37,9 +37,6 @@ const MAX_MARKS: usize = 4;
 const MAX_ACTS: usize = 256;
 const REMEMBERED: Duration = Duration::from_secs(180);
 
-/// The findings that a process belongs to.
-pub(crate) type Marks = SmallVec<[FindingIndex; 2]>;
-
 /// Processes that begin within this time of each other may be one pipe.
 pub(crate) const BESIDE: Duration = Duration::from_secs(2);
 
@@ -48,6 +45,8 @@ pub(crate) const BESIDE: Duration = Duration::from_secs(2);
 pub(crate) struct Outbound {
     /// The peer.
     pub(crate) to: SocketAddr,
+    /// When the process started: a later one with its pid is another.
+    pub(crate) started: Timestamp,
     /// When.
     pub(crate) ts: Timestamp,
     /// The event.
@@ -123,7 +122,7 @@ pub(crate) struct Memory {
     /// Processes of a package installation, with the package manager that each descends from.
     pub(crate) installing: FxHashMap<u32, u32>,
     /// Latest outbound connection by process.
-    pub(crate) outbound: FxHashMap<u32, Outbound>,
+    outbound: FxHashMap<u32, Outbound>,
     /// Other names of files.
     pub(crate) links: FileLinks,
     /// Worst severity added to the finding of a drifted program, by the finding's index.
@@ -286,6 +285,10 @@ impl Memory {
                 if let Endpoint::Inet(to) = connect.remote {
                     let outbound = Outbound {
                         to,
+                        started: state
+                            .processes
+                            .get(&event.pid)
+                            .map_or(event.ts, |p| p.started),
                         ts: event.ts,
                         seq: event.seq,
                     };
@@ -381,6 +384,13 @@ impl Memory {
             path: script.into(),
         };
         script.starts_with(b"/") && (installed || !state.files.contains_key(&key))
+    }
+
+    /// The process's latest outbound connection.
+    #[must_use]
+    pub(crate) fn outbound_of(&self, process: &ProcessEntry) -> Option<&Outbound> {
+        let known = self.outbound.get(&process.pid);
+        known.filter(|out| out.started == process.started)
     }
 
     /// Stores the process's latest outbound connection.

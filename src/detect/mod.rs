@@ -2,6 +2,7 @@
 //!
 //! Pure: the same stream gives the same findings, byte for byte.
 
+mod acts;
 mod alert;
 mod attribution;
 mod baselines;

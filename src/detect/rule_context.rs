@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::acts;
 use super::baselines::LoadedBaselines;
 use super::finding::{Ancestor, FindingIndex};
 use super::finding_store::{FindingStore, Occurrence};
-use super::joining;
 use super::memory::{ContainerMemory, Memory};
 use super::rule_info::RuleInfo;
 use super::{Settings, Severity};
@@ -207,7 +207,7 @@ impl<'a> RuleContext<'a> {
     pub(crate) fn mark(&self, pid: u32) -> Option<FindingIndex> {
         let known = |index: &FindingIndex| Some((*index, self.findings.get(*index)?));
         let all = self.memory.marks_of(pid).iter().filter_map(known);
-        all.max_by_key(|(_, f)| (f.silenced.is_none(), joining::weight(f)))
+        all.max_by_key(|(_, f)| (f.silenced.is_none(), acts::weight(f)))
             .map(|(index, _)| self.findings.resolve(index))
     }
 

@@ -167,7 +167,7 @@ impl Incidents {
         }
         let whole = detector.finding(finding.id).map(|whole| whole.id);
         let severities = |id: FindingId| detector.finding(id).map(|finding| finding.severity);
-        match whole.and_then(|id| Some((id, self.position(id)))) {
+        match whole.map(|id| (id, self.position(id))) {
             Some((_, Some(other))) if other != at => {
                 self.merge(&severities, at.min(other), at.max(other));
             }

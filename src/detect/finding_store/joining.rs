@@ -8,7 +8,7 @@ use crate::detect::reason_line::ReasonLine;
 use crate::event::Severity;
 
 /// How a part appears in the finding that takes it up.
-pub(crate) struct Part {
+pub(crate) struct JoinedPart {
     /// Its line among the reasons.
     pub(crate) line: ReasonLine,
     /// Its link of the chain, unless it is about the run of the program itself.
@@ -48,7 +48,7 @@ impl FindingStore {
         &mut self,
         head: FindingIndex,
         member: FindingIndex,
-        part: Part,
+        part: JoinedPart,
     ) -> FindingIndex {
         let (head, member) = (self.resolve(head), self.resolve(member));
         let Some(old) = self.get(member).map(Arc::clone).filter(|_| head != member) else {

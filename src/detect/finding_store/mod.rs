@@ -2,7 +2,7 @@
 
 mod joining;
 
-pub(crate) use joining::Part;
+pub(crate) use joining::JoinedPart;
 
 use std::collections::BTreeMap;
 use std::hash::{Hash, Hasher};

@@ -237,7 +237,7 @@ fn pipe(ctx: &RuleContext<'_>, memory: &BareShells, exec: &Exec) -> Alerts {
     } else {
         prints
     };
-    let decoded = catalog::programs::DECODERS.contains(&from);
+    let decoded = catalog::decoders::of(from).is_some();
     let other = program_roles::command_line(&other.argv, &other.exe, 160);
     let this = program_roles::command_line(&exec.argv, &exec.exe, 160);
     if let Some(path) = printed {

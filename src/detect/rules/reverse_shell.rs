@@ -45,7 +45,7 @@ fn fresh(ctx: &RuleContext<'_>, pid: u32) -> Option<Outbound> {
 
 /// A recent connection, also to a server of the container itself.
 fn recent(ctx: &RuleContext<'_>, pid: u32) -> Option<Outbound> {
-    let out = ctx.memory.outbound.get(&pid)?;
+    let out = ctx.memory.outbound_of(ctx.state.processes.get(&pid)?)?;
     let recent = ctx.now().since(out.ts).as_secs() <= FRESH;
     // Every program looks up names and sends logs.
     let aside = out.to.ip().is_unspecified() || matches!(out.to.port(), 53 | 514);
@@ -278,6 +278,7 @@ fn held(ctx: &RuleContext<'_>, process: &ProcessEntry) -> Option<Outbound> {
     let to = found_shell::connected(ctx, process)?;
     Some(Outbound {
         to,
+        started: process.started,
         ts: ctx.now(),
         seq: ctx.event.seq,
     })
@@ -316,6 +317,7 @@ fn reverse_pipe(ctx: &RuleContext<'_>, memory: &BareShells, connect: &Connect) -
     }
     let out = Outbound {
         to,
+        started: process.started,
         ts: now,
         seq: shell.seq,
     };
