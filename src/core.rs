@@ -40,10 +40,18 @@ impl Core {
         self.state.apply(event);
         self.detector.apply(&self.state, event);
         self.incidents.apply(&self.state, &self.detector);
-        for index in self.detector.latest() {
-            if let Some(finding) = self.detector.findings().get(index.get()) {
+        let findings = self.detector.findings();
+        let latest = || { self.detector.latest().iter() }.map(|index| index.get());
+        for place in latest() {
+            if let Some(whole) = findings.get(place).and_then(|finding| finding.part_of) {
+                self.evidence
+                    .pass_on(place, whole.0.saturating_sub(1) as usize);
+            }
+        }
+        for place in latest() {
+            if let Some(finding) = findings.get(place).filter(|f| f.part_of.is_none()) {
                 let recent = &self.state.recent;
-                self.evidence.keep(index.get(), &finding.evidence, recent);
+                self.evidence.keep(place, &finding.evidence, recent);
             }
         }
     }

@@ -63,6 +63,24 @@ impl Evidence {
         self.bytes += weight(slot);
     }
 
+    /// Gives the kept events of one finding to another, which it has become a part of.
+    pub(crate) fn pass_on(&mut self, from: usize, to: usize) {
+        let events = self
+            .kept
+            .get_mut(from)
+            .map(std::mem::take)
+            .unwrap_or_default();
+        if events.is_empty() {
+            return;
+        }
+        if self.kept.len() <= to {
+            self.kept.resize_with(to + 1, SmallVec::new);
+        }
+        if let Some(slot) = self.kept.get_mut(to) {
+            slot.extend(events);
+        }
+    }
+
     /// Packs the events; `None` when they cannot be packed.
     pub(crate) fn freeze(&self) -> Option<FrozenEvidence> {
         let counts = self.kept.iter().map(|slot| u16::try_from(slot.len()).ok());

@@ -20,7 +20,7 @@ pub fn learn(learner: &mut Learner, event: &Event, core: &Core) {
     let found: Vec<Suspicion> = latest
         .iter()
         .filter_map(|index| findings.get(index.get()))
-        .filter(|finding| finding.silenced.is_none())
+        .filter(|finding| finding.is_open())
         .filter_map(|finding| {
             Some(Suspicion {
                 finding: format!("{} {}", finding.rule, finding.id),

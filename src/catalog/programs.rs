@@ -61,17 +61,6 @@ pub(crate) const BUILDER_SCRIPTS: &[&[u8]] = &[
 /// Programs that copy files.
 pub(crate) const COPIERS: &[&[u8]] = &[b"cp", b"install"];
 
-/// Programs that turn text into a binary file, without versions (`base` is `base64`, `base32`).
-pub(crate) const DECODERS: &[&[u8]] = &[
-    b"base64",
-    b"base",
-    b"basenc",
-    b"xxd",
-    b"openssl",
-    b"uudecode",
-    b"gpg",
-];
-
 /// Binaries that contain many programs and act by their first argument.
 pub(crate) const MULTI_CALL: &[&[u8]] = &[b"busybox", b"toybox", b"coreutils", b"busybox.static"];
 

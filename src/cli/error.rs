@@ -16,17 +16,16 @@ const PATIENCE: Timespec = Timespec {
     tv_nsec: 0,
 };
 
-/// Prints a message on stderr. It may contain names and errors from outside: control characters
-/// are escaped. A closed stderr is ignored.
+/// Prints a message of one line on stderr. It may contain names and errors from outside: control
+/// characters are escaped, so that a file's name makes no further line. A closed stderr is ignored.
 pub(super) fn print_message(what: impl Display) {
     let text = what.to_string();
-    let lines: Vec<_> = text
-        .trim_end()
-        .lines()
-        .map(|line| escape(line.as_bytes()).to_string())
-        .collect();
     if is_read() {
-        let _ = writeln!(io::stderr(), "hullwatch: {}", lines.join("\n"));
+        let _ = writeln!(
+            io::stderr(),
+            "hullwatch: {}",
+            escape(text.trim_end().as_bytes())
+        );
     }
 }
 

@@ -197,7 +197,7 @@ fn from_host(args: &Args) -> Result<Learner, CliError> {
         }
         let line = progress(&args.names, &baselines);
         if line != reported {
-            print_message(&line);
+            line.lines().for_each(print_message);
             reported = line;
         }
         let ready = |all: &Vec<Baseline>| {

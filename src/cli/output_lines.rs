@@ -189,7 +189,7 @@ impl OutputLines {
                 continue;
             }
             let owner = finding.container.as_ref();
-            if finding.silenced.is_some() {
+            if !finding.is_open() {
                 self.open.remove(&i);
                 self.perhaps.remove(&i);
             } else if owner.is_none_or(|id| self.matches(id, core) == Selected::Yes) {

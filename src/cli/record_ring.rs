@@ -227,7 +227,7 @@ impl RingRecorder<'_> {
             let core = self.live.core().lock();
             let findings = core.detector.findings().iter();
             // One may become more severe later.
-            let severe = findings.filter(|finding| finding.severity >= lowest);
+            let severe = findings.filter(|f| f.part_of.is_none() && f.severity >= lowest);
             let mut found = false;
             for finding in severe {
                 found |= self.seen.insert(finding.id);

@@ -204,7 +204,8 @@ fn print(
     }
     written?;
     if args.findings {
-        for finding in core.detector.findings() {
+        let findings = core.detector.findings().iter();
+        for finding in findings.filter(|finding| finding.part_of.is_none()) {
             let line = finding_line(finding).map_err(std::io::Error::from)?;
             if lines.is_selected(finding, &core) {
                 let line = lines.printable(line);
@@ -237,7 +238,8 @@ fn print(
         return Ok((ExitCode::from(u8::from(args.findings)), found_all));
     }
     if args.no_output_selected() {
-        let findings = core.detector.findings().len();
+        let findings = core.detector.findings().iter();
+        let findings = findings.filter(|f| f.part_of.is_none()).count();
         let alike = if compare { ", as recorded" } else { "" };
         print_message(format!(
             "{}: {events} events, {findings} findings{alike}",

@@ -14,7 +14,7 @@ use crate::state::ProcessEntry;
 /// child is the service itself.
 #[must_use]
 pub(crate) fn suspicious(ctx: &RuleContext<'_>) -> bool {
-    if ctx.session().is_some() || ctx.memory.marks.contains_key(&ctx.event.pid) {
+    if ctx.session().is_some() || ctx.memory.is_marked(ctx.event.pid) {
         return true;
     }
     // Wrappers, which only start another program, are skipped.

@@ -34,7 +34,7 @@ pub(crate) const RULE: &str = "drift.exec-built";
 pub(crate) fn goes_on(ctx: &RuleContext<'_>, script: &[u8]) -> bool {
     let index = ctx.findings.find(RULE, Some(ctx.owner), SUBJECT);
     if ctx.session().is_some() {
-        let marked = index.is_some() && ctx.memory.marks.get(&ctx.event.pid) == index.as_ref();
+        let marked = index.is_some() && ctx.marked_by(ctx.event.pid, RULE) == index;
         return marked || builds_sources(ctx).is_some_and(|tree| is_below(script, tree));
     }
     index.is_some()

@@ -11,7 +11,7 @@ use super::rule::{Handler, HandlerFn};
 use super::rule_context::RuleContext;
 use super::rule_memory::{RuleMemories, RuleMemoryTable};
 use super::{Finding, FindingId, Requirement, Rule, Settings, rules};
-use super::{build_artifacts, correlation};
+use super::{build_artifacts, correlation, joining};
 use crate::event::{ContainerAction, ContainerId, Event, Kind, Timestamp};
 use crate::state::{Container, State};
 
@@ -206,6 +206,9 @@ impl Detector {
             _ => {}
         }
         self.judge(state, event);
+        if !self.memory.may_join.is_empty() && joining::join(&mut self.memory, &mut self.findings) {
+            self.judge(state, event);
+        }
     }
 
     /// Drops what rules remember of containers that no longer exist.
@@ -288,17 +291,18 @@ impl Detector {
         Some((ctx, self.rule_memories.of(owner)))
     }
 
-    /// All findings, oldest first; never removed, only updated.
+    /// All findings, oldest first; never removed, only updated. One that has become a part of
+    /// another keeps its place.
     #[must_use]
     pub fn findings(&self) -> &[Arc<Finding>] {
         self.findings.all()
     }
 
-    /// A finding by its number.
+    /// A finding by its number, or the finding that it has become a part of.
     #[must_use]
     pub fn finding(&self, id: FindingId) -> Option<&Finding> {
-        let at = usize::try_from(id.0.checked_sub(1)?).ok()?;
-        self.findings().get(at).map(Arc::as_ref)
+        id.0.checked_sub(1)?;
+        self.findings.get(FindingIndex::of(id)).map(Arc::as_ref)
     }
 
     /// Number of alerts dropped because there were too many findings.

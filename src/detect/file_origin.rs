@@ -99,7 +99,7 @@ fn made_before(ctx: &RuleContext<'_>, path: &[u8]) -> Option<OrdinaryOrigin> {
 
 /// Programs that turn text into a binary file.
 fn unpacks(process: &ProcessEntry) -> bool {
-    catalog::programs::DECODERS.contains(&program_roles::of(process))
+    catalog::decoders::of(program_roles::of(process)).is_some()
 }
 
 /// Lines about the file's origin: the processes that wrote it, renamed it or made it executable.
@@ -144,7 +144,8 @@ pub(crate) fn history(ctx: &RuleContext<'_>, path: &[u8], why: &mut Vec<String>)
             program_roles::command_line(&writer.argv, &writer.exe, 160)
         ));
     }
-    if let Some(out) = ctx.memory.outbound.get(&activity.writer) {
+    let writer = ctx.writer(activity);
+    if let Some(out) = writer.and_then(|writer| ctx.memory.outbound_of(writer)) {
         why.push(format!("its writer had connected to {}", out.to));
     }
 }

@@ -33,6 +33,18 @@ impl FindingIndex {
         Self(u32::try_from(position).unwrap_or(u32::MAX))
     }
 
+    /// The index of the finding with this number.
+    #[must_use]
+    pub(crate) fn of(id: FindingId) -> Self {
+        Self(id.0.saturating_sub(1))
+    }
+
+    /// The number of the finding with this index.
+    #[must_use]
+    pub(crate) fn id(self) -> FindingId {
+        FindingId(self.0.saturating_add(1))
+    }
+
     /// Its position in the list of findings.
     #[must_use]
     pub(crate) fn get(self) -> usize {
@@ -117,6 +129,10 @@ pub struct Finding {
     /// Process of the first occurrence, or of the one that raised the severity; then its parent,
     /// and so on.
     pub ancestry: Vec<Ancestor>,
+    /// The finding that it has become a part of: another about the same process came, which had
+    /// contained it from the beginning if it had come first. Then it is no longer listed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub part_of: Option<FindingId>,
     /// Reason of the silence that covers it, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub silenced: Option<String>,
@@ -134,6 +150,12 @@ fn is_zero(number: &u64) -> bool {
 pub(crate) const ALREADY: &str = "already so when watching began";
 
 impl Finding {
+    /// Whether it counts: it is neither silenced nor a part of another.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.silenced.is_none() && self.part_of.is_none()
+    }
+
     /// When its cause began, which may be before its first event.
     #[must_use]
     pub fn began(&self) -> Timestamp {

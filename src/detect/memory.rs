@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustc_hash::FxHashMap;
+use smallvec::SmallVec;
 
+use super::acts::{Act, Marks};
 use super::file_links::FileLinks;
 use super::finding::{Finding, FindingIndex};
 use super::program_roles;
@@ -15,7 +17,7 @@ use crate::event::{
     Bytes, ContainerAction, ContainerId, Endpoint, Event, Exec, File, FileOp, Kind,
     ProgramAdditions, Severity, Timestamp,
 };
-use crate::state::{FileKey, State};
+use crate::state::{FileKey, ProcessEntry, State};
 
 /// Maximum number of remembered containers; the oldest is dropped.
 const MAX_CONTAINERS: usize = 4096;
@@ -28,6 +30,13 @@ const MAX_ANCESTRY: usize = 12;
 /// Maximum number of entries of each set of a container.
 const MAX_SET: usize = 1024;
 
+/// Maximum number of findings that one process belongs to.
+const MAX_MARKS: usize = 4;
+/// Maximum number of alerts of a container that a later finding can take up, and for how long: a
+/// comparison with the image is awaited for a minute.
+const MAX_ACTS: usize = 256;
+const REMEMBERED: Duration = Duration::from_secs(180);
+
 /// Processes that begin within this time of each other may be one pipe.
 pub(crate) const BESIDE: Duration = Duration::from_secs(2);
 
@@ -36,6 +45,8 @@ pub(crate) const BESIDE: Duration = Duration::from_secs(2);
 pub(crate) struct Outbound {
     /// The peer.
     pub(crate) to: SocketAddr,
+    /// When the process started: a later one with its pid is another.
+    pub(crate) started: Timestamp,
     /// When.
     pub(crate) ts: Timestamp,
     /// The event.
@@ -61,6 +72,8 @@ pub(crate) struct ContainerMemory {
     pub(crate) planted: BTreeMap<Bytes, FindingIndex>,
     /// Findings about exec sessions, by host pid of the session's root.
     pub(crate) session_findings: BTreeMap<u32, FindingIndex>,
+    /// The latest alerts with their processes: a finding about such a process may come later.
+    pub(super) acts: VecDeque<Act>,
     /// Processes that began recently with their parents, to find the other processes of a pipe.
     begun: VecDeque<(Timestamp, u32, u32)>,
 }
@@ -87,6 +100,7 @@ impl ContainerMemory {
             + hashes * 32
             + texts * 192
             + (self.session_findings.len() + self.begun.len()) * 64
+            + self.acts.len() * size_of::<Act>()
     }
 
     /// Processes that may have begun within [`BESIDE`] of now as children of `ppid`, by pid.
@@ -103,16 +117,18 @@ pub(crate) struct Memory {
     containers: FxHashMap<ContainerId, Arc<ContainerMemory>>,
     /// Order of arrival, for the bound.
     order: VecDeque<ContainerId>,
-    /// Processes that run executed drift, or descend from one, with the finding's index.
-    pub(crate) marks: FxHashMap<u32, FindingIndex>,
+    /// Processes that run the subject of a finding, or descend from one, with the findings' indexes.
+    marks: FxHashMap<u32, Marks>,
     /// Processes of a package installation, with the package manager that each descends from.
     pub(crate) installing: FxHashMap<u32, u32>,
     /// Latest outbound connection by process.
-    pub(crate) outbound: FxHashMap<u32, Outbound>,
+    outbound: FxHashMap<u32, Outbound>,
     /// Other names of files.
     pub(crate) links: FileLinks,
     /// Worst severity added to the finding of a drifted program, by the finding's index.
     pub(crate) chained: FxHashMap<FindingIndex, Severity>,
+    /// Findings of the latest event that may take up others.
+    pub(super) may_join: SmallVec<[FindingIndex; 2]>,
 }
 
 impl ContainerMemory {
@@ -126,6 +142,18 @@ impl ContainerMemory {
             self.session_findings.pop_first();
         }
         self.session_findings.insert(root, index);
+    }
+
+    /// Notes an alert of a process, once for each process and finding.
+    pub(super) fn note_act(&mut self, act: Act) {
+        let old = |known: &Act| act.at.since(known.at) > REMEMBERED;
+        while self.acts.len() >= MAX_ACTS || self.acts.front().is_some_and(old) {
+            self.acts.pop_front();
+        }
+        let alike = |known: &Act| (known.finding, known.pid) == (act.finding, act.pid);
+        if !self.acts.iter().any(alike) {
+            self.acts.push_back(act);
+        }
     }
 
     /// Notes that a finding is about a change of this file.
@@ -189,9 +217,9 @@ impl Memory {
         }
         match &event.kind {
             Kind::Fork(fork) => {
-                if let Some(&mark) = self.marks.get(&fork.ppid) {
+                if let Some(marks) = self.marks.get(&fork.ppid).cloned() {
                     if self.marks.len() < MAX_PROCESSES {
-                        self.marks.insert(event.pid, mark);
+                        self.marks.insert(event.pid, marks);
                     }
                 } else if !self.marks.is_empty() {
                     self.marks.remove(&event.pid);
@@ -207,7 +235,7 @@ impl Memory {
             }
             // Processes below drifted code belong to its finding.
             Kind::Process(process) => {
-                if let Some(&mark) = self.marks.get(&process.ppid) {
+                for mark in self.marks.get(&process.ppid).cloned().unwrap_or_default() {
                     self.mark(event.pid, mark);
                 }
                 self.join_installation(names, state, event.pid);
@@ -257,6 +285,10 @@ impl Memory {
                 if let Endpoint::Inet(to) = connect.remote {
                     let outbound = Outbound {
                         to,
+                        started: state
+                            .processes
+                            .get(&event.pid)
+                            .map_or(event.ts, |p| p.started),
                         ts: event.ts,
                         seq: event.seq,
                     };
@@ -354,6 +386,13 @@ impl Memory {
         script.starts_with(b"/") && (installed || !state.files.contains_key(&key))
     }
 
+    /// The process's latest outbound connection.
+    #[must_use]
+    pub(crate) fn outbound_of(&self, process: &ProcessEntry) -> Option<&Outbound> {
+        let known = self.outbound.get(&process.pid);
+        known.filter(|out| out.started == process.started)
+    }
+
     /// Stores the process's latest outbound connection.
     fn connected(&mut self, pid: u32, outbound: Outbound) {
         if self.outbound.len() < MAX_PROCESSES || self.outbound.contains_key(&pid) {
@@ -363,9 +402,28 @@ impl Memory {
 
     /// Marks a process as running the subject of a finding.
     pub(crate) fn mark(&mut self, pid: u32, index: FindingIndex) {
-        if self.marks.len() < MAX_PROCESSES || self.marks.contains_key(&pid) {
-            self.marks.insert(pid, index);
+        if self.marks.len() >= MAX_PROCESSES && !self.marks.contains_key(&pid) {
+            return;
         }
+        let marks = self.marks.entry(pid).or_default();
+        if !marks.contains(&index) {
+            if marks.len() >= MAX_MARKS {
+                marks.remove(0);
+            }
+            marks.push(index);
+        }
+    }
+
+    /// The findings whose subject a process runs or descends from.
+    #[must_use]
+    pub(crate) fn marks_of(&self, pid: u32) -> &[FindingIndex] {
+        self.marks.get(&pid).map_or(&[], |marks| marks)
+    }
+
+    /// Whether a process runs the subject of a finding, or descends from one that does.
+    #[must_use]
+    pub(crate) fn is_marked(&self, pid: u32) -> bool {
+        self.marks.contains_key(&pid)
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! Pure: the same stream gives the same findings, byte for byte.
 
+mod acts;
 mod alert;
 mod attribution;
 mod baselines;
@@ -18,6 +19,7 @@ mod file_links;
 mod file_origin;
 mod finding;
 mod finding_store;
+mod joining;
 mod keyframe;
 mod known_behavior;
 mod memory;

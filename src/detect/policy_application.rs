@@ -42,6 +42,9 @@ impl Detector {
             return;
         }
         for index in (0..self.findings.all().len()).map(FindingIndex::new) {
+            if self.findings.resolve(index) != index {
+                continue;
+            }
             let concerned = all
                 || self
                     .findings
@@ -96,7 +99,7 @@ impl Detector {
     pub fn would_hide(&self, state: &State, silence: &Silence) -> (u64, u64) {
         let (mut hidden, mut all) = (0, 0);
         for finding in self.findings.all() {
-            if !silence.means(&finding.rule) {
+            if finding.part_of.is_some() || !silence.means(&finding.rule) {
                 continue;
             }
             all += finding.count;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::acts;
 use super::baselines::LoadedBaselines;
 use super::finding::{Ancestor, FindingIndex};
 use super::finding_store::{FindingStore, Occurrence};
@@ -197,6 +198,28 @@ impl<'a> RuleContext<'a> {
             seq: self.event.seq,
             ancestry: self.ancestors().map(ancestor).collect(),
         }
+    }
+
+    /// The finding that further actions of this process are added to: of those that it belongs to
+    /// the most severe, of these one about drifted code. The order in which they came does not
+    /// count.
+    #[must_use]
+    pub(crate) fn mark(&self, pid: u32) -> Option<FindingIndex> {
+        let known = |index: &FindingIndex| Some((*index, self.findings.get(*index)?));
+        let all = self.memory.marks_of(pid).iter().filter_map(known);
+        all.max_by_key(|(_, f)| (f.silenced.is_none(), acts::weight(f)))
+            .map(|(index, _)| self.findings.resolve(index))
+    }
+
+    /// The finding of this rule that the process belongs to, unless it is silenced.
+    #[must_use]
+    pub(crate) fn marked_by(&self, pid: u32, rule: &str) -> Option<FindingIndex> {
+        let marks = self.memory.marks_of(pid).iter();
+        let mut marks = marks.map(|index| self.findings.resolve(*index));
+        marks.find(|index| {
+            let finding = self.findings.get(*index);
+            finding.is_some_and(|f| f.rule == rule && f.silenced.is_none())
+        })
     }
 
     /// The finding about this file's change, unless it is silenced.

@@ -455,7 +455,7 @@ impl World {
     pub(super) fn all(&self, rule: &str) -> Vec<&Finding> {
         let findings = self.detector.findings().iter();
         findings
-            .filter(|f| f.rule == rule)
+            .filter(|f| f.part_of.is_none() && f.rule == rule)
             .map(std::sync::Arc::as_ref)
             .collect()
     }
@@ -479,6 +479,7 @@ impl World {
 
     fn rules(&self) -> Vec<&str> {
         let findings = self.detector.findings().iter();
+        let findings = findings.filter(|f| f.part_of.is_none());
         let mut rules: Vec<&str> = findings.map(|f| f.rule.as_str()).collect();
         rules.sort_unstable();
         rules.dedup();
@@ -493,6 +494,7 @@ impl World {
     /// The highest severity of all findings.
     pub(super) fn highest(&self) -> Severity {
         let findings = self.detector.findings().iter();
+        let findings = findings.filter(|f| f.part_of.is_none());
         findings.map(|f| f.severity).max().unwrap_or(Severity::Info)
     }
 }

@@ -82,7 +82,10 @@ impl Incidents {
     pub(crate) fn apply(&mut self, state: &State, detector: &Detector) {
         for index in detector.latest() {
             if let Some(finding) = detector.findings().get(index.get()) {
-                self.join(state, detector, finding);
+                match finding.part_of {
+                    Some(_) => self.leave(detector, finding),
+                    None => self.join(state, detector, finding),
+                }
             }
         }
     }
@@ -148,6 +151,39 @@ impl Incidents {
         let entrance = group.request.is_none() && decisive && seen;
         if let Some(actor) = finding.ancestry.first().filter(|_| entrance) {
             group.request = request::before(state, container, actor.pid, finding.last);
+        }
+    }
+
+    /// Removes a finding that has become a part of another, whose incident takes over the rest.
+    fn leave(&mut self, detector: &Detector, finding: &Finding) {
+        let Some(at) = self.position(finding.id) else {
+            return;
+        };
+        if let Some(member) = self.members.get_mut(finding.id.0 as usize) {
+            *member = 0;
+        }
+        if let Some(group) = self.group_mut(at) {
+            group.findings.retain(|id| *id != finding.id);
+        }
+        let whole = detector.finding(finding.id).map(|whole| whole.id);
+        let severities = |id: FindingId| detector.finding(id).map(|finding| finding.severity);
+        match whole.map(|id| (id, self.position(id))) {
+            Some((_, Some(other))) if other != at => {
+                self.merge(&severities, at.min(other), at.max(other));
+            }
+            Some((id, None)) => {
+                let slot = id.0 as usize;
+                if self.members.len() <= slot {
+                    self.members.resize(slot + 1, 0);
+                }
+                if let Some(member) = self.members.get_mut(slot) {
+                    *member = u32::try_from(at + 1).unwrap_or(0);
+                }
+                if let Some(group) = self.group_mut(at) {
+                    group.admit(&severities, id);
+                }
+            }
+            _ => {}
         }
     }
 

@@ -97,18 +97,17 @@ fn follow(
     mut received: ReceivedRecording,
     board: &LinkBoard,
 ) -> bool {
-    let bye = ScreenAnswer::Bye.to_string();
     loop {
         let why = match received.receive(&mut connection, board) {
-            Ending::Left => return connection.leave(bye.as_bytes()),
+            Ending::Left => return connection.leave(),
             Ending::Complete => {
-                connection.leave(&[]);
+                connection.leave();
                 board.ended("the collector there was ended".to_owned());
                 return true;
             }
             Ending::Failed(why) => {
                 // It would wait for this screen otherwise.
-                let told = connection.leave(bye.as_bytes());
+                let told = connection.leave();
                 board.ended(why);
                 return told;
             }

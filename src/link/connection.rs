@@ -30,6 +30,15 @@ const CLOSING: Duration = Duration::from_millis(200);
 /// ssh to tell the collector there. ssh leaves ignored signals ignored.
 const SHIELDED: &str = r#"trap "" HUP INT QUIT; exec "$@""#;
 
+/// Passes lines on to ssh, and says goodbye when hullwatch has ended: it outlives one that was killed, which
+/// cannot say it. Before the first line to the collector there is nobody to say it to, but perhaps sudo.
+const ANSWERS: &str = r#"trap "" HUP INT QUIT; begun=
+while IFS= read -r line; do
+    case $line in "from "*) begun=1 ;; esac
+    printf "%s\n" "$line"
+done
+[ -z "$begun" ] || echo bye"#;
+
 /// A password, which is never printed.
 pub struct Password(Vec<u8>);
 
@@ -92,6 +101,8 @@ pub(super) enum ConnectError {
 #[derive(Debug)]
 pub struct LinkConnection {
     child: Child,
+    /// The process that [`ANSWERS`] describes.
+    answers: Child,
     stdin: Option<ChildStdin>,
     stdout: ChildStdout,
     stderr: Option<ChildStderr>,
@@ -270,16 +281,24 @@ impl LinkConnection {
         if !is_there(program) {
             return Err(ErrorKind::NotFound.into());
         }
+        let gone = || io::Error::from(ErrorKind::BrokenPipe);
+        let mut answers = Command::new("/bin/sh")
+            .args(["-c", ANSWERS])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()?;
+        let from = answers.stdout.take().ok_or_else(gone)?;
         let mut child = Command::new("/bin/sh")
             .args(["-c", SHIELDED, "sh", program])
             .args(arguments)
-            .stdin(Stdio::piped())
+            .stdin(from)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()?;
-        let gone = || io::Error::from(ErrorKind::BrokenPipe);
         Ok(Self {
-            stdin: child.stdin.take(),
+            stdin: answers.stdin.take(),
+            answers,
             stdout: child.stdout.take().ok_or_else(gone)?,
             stderr: child.stderr.take(),
             child,
@@ -331,8 +350,15 @@ impl LinkConnection {
         stdin.write_all(bytes)
     }
 
-    /// Ends ssh; after this time by force. Returns its exit code.
+    /// Ends ssh; after this time by force. Returns its exit code. The other side is told nothing.
     pub(super) fn end(&mut self, patience: Duration) -> Option<i32> {
+        // It has ended, or was not waited for: the number is its own.
+        let _ = self.answers.kill();
+        let _ = self.answers.wait();
+        self.close(patience)
+    }
+
+    fn close(&mut self, patience: Duration) -> Option<i32> {
         self.stdin = None;
         let child = Pid::from_child(&self.child);
         // ssh may be asking the person something: asked to end, it gives the terminal back.
@@ -370,10 +396,11 @@ impl LinkConnection {
         self.said.len() > before
     }
 
-    /// The other side is to end; ends ssh. Returns whether that could be sent.
-    pub(super) fn leave(mut self, last: &[u8]) -> bool {
-        let told = self.say(last).is_ok();
-        self.end(ENDING);
+    /// The other side is to end, if it has begun; ends ssh. Returns whether that could be sent.
+    pub(super) fn leave(mut self) -> bool {
+        // While it runs, it says goodbye at the end of its input.
+        let told = matches!(self.answers.try_wait(), Ok(None));
+        self.close(ENDING);
         told
     }
 

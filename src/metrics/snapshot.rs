@@ -196,7 +196,8 @@ fn of_core(core: &Core, out: &mut Vec<Metric>) {
     }
     let mut findings: BTreeMap<(&str, Severity), u64> = BTreeMap::new();
     let mut silenced = 0;
-    for finding in core.detector.findings() {
+    let findings_seen = core.detector.findings().iter();
+    for finding in findings_seen.filter(|finding| finding.part_of.is_none()) {
         if finding.silenced.is_some() {
             silenced += 1;
         } else {

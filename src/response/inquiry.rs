@@ -76,3 +76,69 @@ impl ResponseTarget<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{Host, ID, NOW, info};
+    use super::*;
+    use crate::event::{Bytes, ContainerInfo, Pod, Runtime};
+
+    #[test]
+    fn inquiries_use_the_containers_own_engine() {
+        let path = Bytes::new(b"/tmp/a b;reboot");
+        let requested = |runtime, pod: Option<Pod>, what: &Inquiry<'_>| {
+            let host = Host::with(
+                ID,
+                ContainerInfo {
+                    pod,
+                    ..info(runtime)
+                },
+            );
+            inquire(&host.state, &host.id, Some("tcp://h:1"), what)
+        };
+        let docker = |what: &Inquiry<'_>| requested(Runtime::Docker, None, what).unwrap();
+        let client = "docker --host tcp://h:1";
+        assert_eq!(
+            docker(&Inquiry::Container),
+            format!("{client} inspect {ID}")
+        );
+        assert_eq!(
+            docker(&Inquiry::Processes),
+            format!("{client} top {ID} -eo pid,ppid,user,args")
+        );
+        assert_eq!(
+            docker(&Inquiry::File(&path)),
+            format!("{client} cp '{ID}:/tmp/a b;reboot' -")
+        );
+        let log = docker(&Inquiry::Log(NOW));
+        assert!(
+            log.starts_with(&format!("{client} logs --timestamps --since 20")) && log.ends_with(ID)
+        );
+        let other = |runtime, what: &Inquiry<'_>| requested(runtime, None, what).unwrap();
+        assert_eq!(
+            other(Runtime::Podman, &Inquiry::ChangedFiles),
+            format!("podman diff {ID}")
+        );
+        assert_eq!(
+            other(Runtime::Containerd, &Inquiry::Processes),
+            format!("ctr --namespace default tasks ps {ID}")
+        );
+        // It has no closer answer.
+        assert_eq!(
+            other(Runtime::Runc, &Inquiry::Network),
+            format!("runc state {ID}")
+        );
+        let pod = Pod {
+            namespace: "shop".to_owned(),
+            name: "web-0".to_owned(),
+            ..Pod::default()
+        };
+        let log = requested(Runtime::Containerd, Some(pod), &Inquiry::Log(NOW)).unwrap();
+        assert!(
+            log.starts_with("kubectl --namespace shop logs --timestamps --since-time=")
+                && log.ends_with(" web-0 --container shop-web"),
+            "{log}"
+        );
+        assert_eq!(requested(Runtime::Unknown, None, &Inquiry::Container), None);
+    }
+}

@@ -5,23 +5,23 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::process::Command;
 use std::sync::Arc;
 
-use super::{Inquiry, ResponseSubject, ResponseWork, Suggestion, fitting, inquire};
+use super::{ResponseSubject, ResponseWork, Suggestion, fitting};
 use crate::event::{
     Bytes, ContainerAction, ContainerEvent, ContainerId, ContainerInfo, Event, FileFacts, Kind,
     Pod, Process, Response, ResponseAction, ResponseOutcome, Runtime, Storage, Timestamp,
 };
 use crate::state::State;
 
-const NOW: Timestamp = Timestamp(1_795_921_200_000_000_000);
+pub(super) const NOW: Timestamp = Timestamp(1_795_921_200_000_000_000);
 
-struct Host {
-    state: State,
+pub(super) struct Host {
+    pub(super) state: State,
     seq: u64,
-    id: ContainerId,
+    pub(super) id: ContainerId,
 }
 
 impl Host {
-    fn with(id: &str, info: ContainerInfo) -> Self {
+    pub(super) fn with(id: &str, info: ContainerInfo) -> Self {
         let mut host = Self {
             state: State::default(),
             seq: 0,
@@ -96,7 +96,7 @@ impl Host {
     }
 }
 
-fn info(runtime: Runtime) -> ContainerInfo {
+pub(super) fn info(runtime: Runtime) -> ContainerInfo {
     ContainerInfo {
         runtime,
         name: "shop-web".into(),
@@ -110,7 +110,7 @@ fn info(runtime: Runtime) -> ContainerInfo {
     }
 }
 
-const ID: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+pub(super) const ID: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
 
 fn one(all: &[Suggestion], action: ResponseAction) -> &Suggestion {
     let found = all.iter().find(|s| s.action == action);
@@ -444,63 +444,4 @@ fn the_kill_line_ends_only_the_process_that_was_seen() {
     assert!(ends(0));
     assert!(!ends(-100));
     assert!(!ends(100));
-}
-
-#[test]
-fn inquiries_use_the_containers_own_engine() {
-    let path = Bytes::new(b"/tmp/a b;reboot");
-    let requested = |runtime, pod: Option<Pod>, what: &Inquiry<'_>| {
-        let host = Host::with(
-            ID,
-            ContainerInfo {
-                pod,
-                ..info(runtime)
-            },
-        );
-        inquire(&host.state, &host.id, Some("tcp://h:1"), what)
-    };
-    let docker = |what: &Inquiry<'_>| requested(Runtime::Docker, None, what).unwrap();
-    let client = "docker --host tcp://h:1";
-    assert_eq!(
-        docker(&Inquiry::Container),
-        format!("{client} inspect {ID}")
-    );
-    assert_eq!(
-        docker(&Inquiry::Processes),
-        format!("{client} top {ID} -eo pid,ppid,user,args")
-    );
-    assert_eq!(
-        docker(&Inquiry::File(&path)),
-        format!("{client} cp '{ID}:/tmp/a b;reboot' -")
-    );
-    let log = docker(&Inquiry::Log(NOW));
-    assert!(
-        log.starts_with(&format!("{client} logs --timestamps --since 20")) && log.ends_with(ID)
-    );
-    let other = |runtime, what: &Inquiry<'_>| requested(runtime, None, what).unwrap();
-    assert_eq!(
-        other(Runtime::Podman, &Inquiry::ChangedFiles),
-        format!("podman diff {ID}")
-    );
-    assert_eq!(
-        other(Runtime::Containerd, &Inquiry::Processes),
-        format!("ctr --namespace default tasks ps {ID}")
-    );
-    // It has no closer answer.
-    assert_eq!(
-        other(Runtime::Runc, &Inquiry::Network),
-        format!("runc state {ID}")
-    );
-    let pod = Pod {
-        namespace: "shop".to_owned(),
-        name: "web-0".to_owned(),
-        ..Pod::default()
-    };
-    let log = requested(Runtime::Containerd, Some(pod), &Inquiry::Log(NOW)).unwrap();
-    assert!(
-        log.starts_with("kubectl --namespace shop logs --timestamps --since-time=")
-            && log.ends_with(" web-0 --container shop-web"),
-        "{log}"
-    );
-    assert_eq!(requested(Runtime::Unknown, None, &Inquiry::Container), None);
 }

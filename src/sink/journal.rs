@@ -163,6 +163,7 @@ mod tests {
             last: Timestamp(0),
             count: 1,
             ancestry: Vec::new(),
+            part_of: None,
             silenced: None,
             evidence: vec![5],
         };

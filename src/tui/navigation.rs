@@ -212,6 +212,7 @@ impl Ui {
             return;
         }
         let findings = core.detector.findings().iter();
+        let findings = findings.filter(|f| f.part_of.is_none());
         let about = findings.filter(|f| subjects.iter().any(|key| concerns(core, f, key)));
         let worst = about.max_by_key(|f| (f.silenced.is_none(), f.severity, f.last));
         match worst.map(|finding| finding.id) {

@@ -146,8 +146,8 @@ pub(super) fn apply(ui: &mut Ui, action: Action, rest: &str, core: &Core) -> Res
         Argument::Finding => {
             let digits = rest.trim_start_matches(['F', 'f', '-']);
             let number: Option<u32> = digits.parse().ok();
-            let mut findings = core.detector.findings().iter();
-            let finding = findings.find(|finding| Some(finding.id.0) == number);
+            let finding =
+                number.and_then(|number| core.detector.finding(crate::detect::FindingId(number)));
             let id = finding.ok_or_else(|| format!("no finding {rest}"))?.id;
             ui.show(Pane::Findings);
             ui.open(RowKey::Finding(id));
@@ -159,8 +159,7 @@ pub(super) fn apply(ui: &mut Ui, action: Action, rest: &str, core: &Core) -> Res
                 Goal::Start => core.state.began,
                 Goal::End => now,
                 Goal::Finding(id) => {
-                    let mut findings = core.detector.findings().iter();
-                    let finding = findings.find(|finding| finding.id == id);
+                    let finding = core.detector.finding(id);
                     finding.ok_or_else(|| format!("no finding {id}"))?.first
                 }
             };
@@ -238,6 +237,7 @@ fn candidates(ui: &Ui, core: &Core, line: &str) -> (usize, Vec<String>) {
         Argument::Image => images(core).into_iter().map(|(name, _)| name).collect(),
         Argument::Finding => {
             let findings = core.detector.findings().iter();
+            let findings = findings.filter(|finding| finding.part_of.is_none());
             findings.map(|finding| finding.id.to_string()).collect()
         }
     };

@@ -54,7 +54,7 @@ impl<'a> TreeSource<'a> {
         }
         let mut worst: BTreeMap<u32, Severity> = BTreeMap::new();
         for finding in core.detector.findings() {
-            if let (Some(process), None) = (finding.ancestry.first(), &finding.silenced)
+            if let (Some(process), true) = (finding.ancestry.first(), finding.is_open())
                 && finding.container == *owner
             {
                 let known = worst.entry(process.pid).or_insert(finding.severity);

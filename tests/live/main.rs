@@ -34,3 +34,4 @@ mod sockets;
 mod storage;
 mod user_namespaces;
 mod watch;
+mod watched;

@@ -91,9 +91,8 @@ impl Watch {
     pub(crate) fn findings(&self, container: &str) -> Vec<Finding> {
         let received = self.received.0.lock().unwrap();
         let of = |f: &&Finding| {
-            f.container
-                .as_ref()
-                .is_some_and(|c| c.as_str() == container)
+            let id = f.container.as_ref();
+            f.part_of.is_none() && id.is_some_and(|c| c.as_str() == container)
         };
         received.findings.values().filter(of).cloned().collect()
     }
@@ -104,7 +103,7 @@ impl Watch {
         let received = self.received.0.lock().unwrap();
         let of = |f: &&Finding| {
             let id = f.container.as_ref();
-            id.is_some_and(|c| c.as_str().starts_with(short))
+            f.part_of.is_none() && id.is_some_and(|c| c.as_str().starts_with(short))
         };
         received.findings.values().filter(of).cloned().collect()
     }

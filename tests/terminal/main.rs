@@ -6,6 +6,7 @@ mod attach;
 mod common;
 mod learn;
 mod link;
+mod link_begins;
 mod live;
 mod paste;
 mod ring;

@@ -11,6 +11,9 @@ use std::time::{Duration, Instant};
 use crate::common::{Engine, PATIENCE};
 use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
 
+/// A way to end a screen, and whether it is killed by that.
+pub type ScreenEnd = (fn(&mut Screen), bool);
+
 pub struct Screen {
     pub master: Option<Box<dyn MasterPty + Send>>,
     pub child: Box<dyn Child + Send + Sync>,
@@ -134,10 +137,15 @@ impl Screen {
 
     /// Waits for the end; true if the program ended by itself. It must not crash.
     pub fn ended(&mut self) -> bool {
+        self.ended_as(false)
+    }
+
+    /// Waits for the end, by a signal or not.
+    pub fn ended_as(&mut self, killed: bool) -> bool {
         let until = Instant::now() + PATIENCE;
         while Instant::now() < until {
             if let Some(status) = self.child.try_wait().unwrap() {
-                assert_eq!(status.signal(), None, "{status:?}");
+                assert_eq!(status.signal().is_some(), killed, "{status:?}");
                 while let Ok(more) = self.output.recv_timeout(Duration::from_millis(200)) {
                     self.seen.extend(more);
                 }

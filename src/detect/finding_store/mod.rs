@@ -1,5 +1,9 @@
 //! The findings and their identity: rule + container + subject.
 
+mod joining;
+
+pub(crate) use joining::JoinedPart;
+
 use std::collections::BTreeMap;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
@@ -8,9 +12,7 @@ use bstr::ByteSlice as _;
 use rustc_hash::{FxHashMap, FxHasher};
 use smallvec::SmallVec;
 
-use super::finding::{
-    Ancestor, ChainLink, EVIDENCE, Finding, FindingId, FindingIndex, MOST_EVIDENCE,
-};
+use super::finding::{Ancestor, ChainLink, EVIDENCE, Finding, FindingIndex, MOST_EVIDENCE};
 use super::reason_line::{Added, MAX_LINES, ReasonLine};
 use super::rule_info::RuleInfo;
 use crate::event::{Bytes, ContainerId, Severity, Timestamp};
@@ -67,6 +69,8 @@ pub(crate) struct FindingStore {
     touched: SmallVec<[FindingIndex; 4]>,
     /// Number of entries above which duplicates are removed.
     touched_room: usize,
+    /// Number of findings before the latest event.
+    known: usize,
     /// Severities before the policy set another, by index.
     ungraded: BTreeMap<FindingIndex, Severity>,
     /// Number of alerts dropped because the store was full.
@@ -101,6 +105,7 @@ impl FindingStore {
             subjects: self.subjects.clone(),
             touched: self.touched.clone(),
             touched_room: self.touched_room,
+            known: self.known,
             ungraded: self.ungraded.clone(),
             not_kept: self.not_kept,
             held: self.held,
@@ -127,10 +132,10 @@ impl FindingStore {
         &self.findings
     }
 
-    /// The finding with this index.
+    /// The finding with this index, or the one that it has become a part of.
     #[must_use]
     pub(crate) fn get(&self, index: FindingIndex) -> Option<&Arc<Finding>> {
-        self.findings.get(index.get())
+        self.findings.get(self.resolve(index).get())
     }
 
     /// Number of alerts dropped because the store was full.
@@ -139,6 +144,11 @@ impl FindingStore {
     }
 
     fn touch(&mut self, index: FindingIndex) {
+        let index = self.resolve(index);
+        self.touch_as_it_is(index);
+    }
+
+    fn touch_as_it_is(&mut self, index: FindingIndex) {
         if self.touched.last() == Some(&index) {
             return;
         }
@@ -151,6 +161,7 @@ impl FindingStore {
     }
 
     fn get_mut(&mut self, index: FindingIndex) -> Option<&mut Finding> {
+        let index = self.resolve(index);
         self.findings.get_mut(index.get()).map(Arc::make_mut)
     }
 
@@ -216,7 +227,7 @@ impl FindingStore {
         let ancestors = occurrence.ancestry.len() * 256;
         self.held += BARE + subject.len() + explanation.title.len() + why + ancestors;
         self.findings.push(Arc::new(Finding {
-            id: FindingId(u32::try_from(self.findings.len() + 1).unwrap_or(u32::MAX)),
+            id: index.id(),
             rule: rule.id.to_owned(),
             severity,
             container: owner.cloned(),
@@ -229,6 +240,7 @@ impl FindingStore {
             chain: Vec::new(),
             attack: rule.attack.iter().map(|a| (*a).to_owned()).collect(),
             already_since: None,
+            part_of: None,
             first: occurrence.ts,
             last: occurrence.ts.max(at.0),
             count: 1,
@@ -354,6 +366,7 @@ impl FindingStore {
 
     /// Sets another severity than the rule's own, or restores that.
     pub(crate) fn override_severity(&mut self, index: FindingIndex, set: Option<Severity>) {
+        let index = self.resolve(index);
         let Some(own) = self.get(index).map(|f| f.severity) else {
             return;
         };
@@ -378,6 +391,7 @@ impl FindingStore {
     pub(crate) fn begin_event(&mut self) {
         self.touched.clear();
         self.touched_room = 0;
+        self.known = self.findings.len();
     }
 
     /// The indexes of findings that the latest event changed, possibly with duplicates.

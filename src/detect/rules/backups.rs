@@ -14,7 +14,7 @@ use crate::state::ProcessEntry;
 pub(super) fn backs_up(ctx: &RuleContext<'_>, process: &ProcessEntry, path: &[u8]) -> bool {
     let archiver = catalog::programs::ARCHIVERS.contains(&program_roles::of(process))
         && process.file.origin() == Origin::Image;
-    let ours = ctx.session().is_none() && !ctx.memory.marks.contains_key(&ctx.event.pid);
+    let ours = ctx.session().is_none() && !ctx.memory.is_marked(ctx.event.pid);
     if !archiver || !ours {
         return false;
     }

@@ -44,7 +44,7 @@ fn is_tool(name: &[u8]) -> bool {
 
 /// The process itself is such a tool, a shell, or drifted code.
 pub(super) fn with_a_tool(ctx: &RuleContext<'_>) -> bool {
-    ctx.memory.marks.contains_key(&ctx.event.pid)
+    ctx.memory.is_marked(ctx.event.pid)
         || ctx
             .process
             .map(program_roles::of)
@@ -191,15 +191,14 @@ fn digests(ctx: &RuleContext<'_>) -> bool {
     ctx.process.is_some_and(|p| {
         p.file.origin() == Origin::Image
             && catalog::programs::DIGESTERS.contains(&program_roles::of(p))
-            && !ctx.memory.marks.contains_key(&p.pid)
+            && !ctx.memory.is_marked(p.pid)
     })
 }
 
 /// An interpreter runs a script that no process was seen changing.
 fn runs_script(ctx: &RuleContext<'_>) -> bool {
     let script = ctx.process.and_then(|p| p.script.as_ref());
-    script.is_some_and(|path| ctx.activity(path).is_none())
-        && !ctx.memory.marks.contains_key(&ctx.event.pid)
+    script.is_some_and(|path| ctx.activity(path).is_none()) && !ctx.memory.is_marked(ctx.event.pid)
 }
 
 #[cfg(test)]

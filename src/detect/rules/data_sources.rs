@@ -2,6 +2,7 @@
 
 use bstr::ByteSlice as _;
 
+use crate::catalog;
 use crate::detect::program_roles;
 use crate::event::{Bytes, ProgramAdditions};
 
@@ -24,13 +25,10 @@ pub(super) fn fetches(names: &ProgramAdditions, name: &[u8], argv: &[Bytes]) -> 
 /// Whether the program decodes its input.
 pub(super) fn decodes(names: &ProgramAdditions, name: &[u8], argv: &[Bytes]) -> bool {
     let has = |words: &[&[u8]]| argv.iter().skip(1).any(|a| words.contains(&a.as_bytes()));
-    match name {
-        b"base64" | b"base" | b"basenc" => has(&[b"-d", b"-D", b"--decode", b"-di", b"-id"]),
-        b"xxd" => has(&[b"-r", b"-p", b"-rp", b"-pr"]),
-        b"openssl" => has(&[b"-d"]),
-        b"uudecode" => true,
+    match catalog::decoders::of(name) {
+        Some(decoder) => decoder.options.is_empty() || has(decoder.options),
         // Through a program text of its own.
-        _ if names.is_interpreter(name) => argv.iter().skip(1).any(|a| {
+        None if names.is_interpreter(name) => argv.iter().skip(1).any(|a| {
             [
                 &b"decode"[..],
                 b"unhex",
@@ -42,6 +40,39 @@ pub(super) fn decodes(names: &ProgramAdditions, name: &[u8], argv: &[Bytes]) -> 
             .any(|word| a.find(word).is_some())
                 && a.iter().any(|b| matches!(b, b'(' | b' '))
         }),
-        _ => false,
+        None => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_decoder_decodes_with_its_options_only() {
+        let names = ProgramAdditions::default();
+        let runs = |line: &str| {
+            let argv: Vec<Bytes> = line.split(' ').map(Bytes::from).collect();
+            decodes(&names, argv[0].as_bytes(), &argv)
+        };
+        for line in [
+            "base64 -d",
+            "base -D",
+            "xxd -r",
+            "openssl enc -d",
+            "gpg --decrypt",
+            "uudecode",
+        ] {
+            assert!(runs(line), "{line}");
+        }
+        for line in [
+            "base64 x",
+            "xxd x",
+            "openssl enc -e",
+            "gpg --verify x",
+            "cat -d",
+        ] {
+            assert!(!runs(line), "{line}");
+        }
     }
 }

@@ -54,7 +54,7 @@ pub(super) fn known_work(
     if ctx.session().is_some() {
         return sandbox_of_session(ctx, memory, p);
     }
-    if ctx.memory.marks.contains_key(&ctx.event.pid) {
+    if ctx.memory.is_marked(ctx.event.pid) {
         return None;
     }
     let key = format!("sandbox {}", caller(ctx, p).escaped());

@@ -113,7 +113,7 @@ pub(super) fn judge_as(
         alert = alert.part(path).reason(format!("also ran: {command}"));
     }
     // An alert about a process that belongs to a finding continues that finding.
-    if ctx.memory.marks.contains_key(&ctx.event.pid) {
+    if ctx.memory.is_marked(ctx.event.pid) {
         alert.into()
     } else {
         alert.follows(ctx.event.pid).into()

@@ -175,7 +175,7 @@ fn redirected(ctx: &RuleContext<'_>, writer: &ProcessEntry, path: &[u8]) -> Opti
             program_roles::leaf(word) == file
         })
     };
-    let decoder = |name: &[u8]| catalog::programs::DECODERS.contains(&without_digits(name));
+    let decoder = |name: &[u8]| catalog::decoders::of(without_digits(name)).is_some();
     statements(text).filter(opens).find_map(|statement| {
         let shown = crate::event::escape(statement.trim()).to_string();
         if statement.contains_str("://")

@@ -65,11 +65,8 @@ fn examine(ctx: &RuleContext<'_>, exec: &Exec) -> Alerts {
             _ => format!("the executable {} had been deleted", exec.exe.escaped()),
         });
         explanation.why.push(format!("ran: {command}"));
-        let outbound = &ctx.memory.outbound;
-        if let Some(out) = outbound
-            .get(&ctx.event.pid)
-            .or_else(|| outbound.get(&ctx.parent_pid(exec)))
-        {
+        let mut nearest = ctx.ancestors().take(2);
+        if let Some(out) = nearest.find_map(|process| ctx.memory.outbound_of(process)) {
             explanation
                 .why
                 .push(format!("it or its parent had connected to {}", out.to));

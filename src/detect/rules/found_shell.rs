@@ -64,6 +64,7 @@ pub(super) fn examine(ctx: &RuleContext<'_>, memory: &mut Piped, process: &Proce
     };
     let out = Outbound {
         to,
+        started: process.started,
         ts: ctx.now(),
         seq: ctx.event.seq,
     };

@@ -255,7 +255,7 @@ fn listen(ctx: &RuleContext<'_>, memory: &mut YoungSockets, listen: &Listen, new
 /// A program of the image that an exec session started, itself neither a shell nor a downloader nor
 /// drifted.
 fn is_client(ctx: &RuleContext<'_>) -> bool {
-    let drifted = ctx.memory.marks.contains_key(&ctx.event.pid);
+    let drifted = ctx.memory.is_marked(ctx.event.pid);
     let by_hand = ctx.process.is_none_or(|p| {
         let name = program_roles::of(p);
         ctx.names().is_shell(name) || ctx.names().is_downloader(name)

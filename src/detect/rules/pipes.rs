@@ -2,7 +2,6 @@
 
 use crate::catalog;
 use crate::detect::alert::{Alert, Alerts};
-use crate::detect::finding::FindingIndex;
 use crate::event::ProgramAdditions;
 use bstr::ByteSlice as _;
 
@@ -120,12 +119,7 @@ fn substituted(ctx: &RuleContext<'_>, exec: &Exec) -> Option<Alerts> {
     }
     let severity = download_severity(ctx, &source);
     // A loop that asks for its next command sends the result of the last one along.
-    let known = ctx.memory.marks.get(&shell.pid).copied();
-    let same = |index: &FindingIndex| {
-        let finding = ctx.findings.get(*index);
-        finding.is_some_and(|f| f.rule == ctx.rule.id && f.silenced.is_none())
-    };
-    if let Some(index) = known.filter(same) {
+    if let Some(index) = ctx.marked_by(shell.pid, ctx.rule.id) {
         return Some(Alert::occurrence(index, severity).into());
     }
     let alert = ctx.alert(severity, source.as_bytes(), |explanation| {
@@ -243,7 +237,7 @@ fn pipe(ctx: &RuleContext<'_>, memory: &BareShells, exec: &Exec) -> Alerts {
     } else {
         prints
     };
-    let decoded = catalog::programs::DECODERS.contains(&from);
+    let decoded = catalog::decoders::of(from).is_some();
     let other = program_roles::command_line(&other.argv, &other.exe, 160);
     let this = program_roles::command_line(&exec.argv, &exec.exe, 160);
     if let Some(path) = printed {

@@ -45,7 +45,7 @@ fn fresh(ctx: &RuleContext<'_>, pid: u32) -> Option<Outbound> {
 
 /// A recent connection, also to a server of the container itself.
 fn recent(ctx: &RuleContext<'_>, pid: u32) -> Option<Outbound> {
-    let out = ctx.memory.outbound.get(&pid)?;
+    let out = ctx.memory.outbound_of(ctx.state.processes.get(&pid)?)?;
     let recent = ctx.now().since(out.ts).as_secs() <= FRESH;
     // Every program looks up names and sends logs.
     let aside = out.to.ip().is_unspecified() || matches!(out.to.port(), 53 | 514);
@@ -278,6 +278,7 @@ fn held(ctx: &RuleContext<'_>, process: &ProcessEntry) -> Option<Outbound> {
     let to = found_shell::connected(ctx, process)?;
     Some(Outbound {
         to,
+        started: process.started,
         ts: ctx.now(),
         seq: ctx.event.seq,
     })
@@ -308,12 +309,7 @@ fn reverse_pipe(ctx: &RuleContext<'_>, memory: &BareShells, connect: &Connect) -
     };
     let command = program_roles::command_line(&process.argv, &process.exe, 160);
     // A shell between two connections is one finding.
-    let known = ctx.memory.marks.get(&shell.pid).copied();
-    let known = known.filter(|index| {
-        let finding = ctx.findings.get(*index);
-        finding.is_some_and(|f| f.rule == ctx.rule.id && f.silenced.is_none())
-    });
-    if let Some(index) = known {
+    if let Some(index) = ctx.marked_by(shell.pid, ctx.rule.id) {
         return Alert::addition(index)
             .reason(format!("also connected to {to}: {command}"))
             .evidence(now, ctx.event.seq)
@@ -321,6 +317,7 @@ fn reverse_pipe(ctx: &RuleContext<'_>, memory: &BareShells, connect: &Connect) -
     }
     let out = Outbound {
         to,
+        started: process.started,
         ts: now,
         seq: shell.seq,
     };

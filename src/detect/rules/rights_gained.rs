@@ -93,8 +93,8 @@ fn became_root(ctx: &RuleContext<'_>, p: &Privilege) -> Alerts {
         && !ctx.names().is_shell(name)
         && !attribution::suspicious(ctx);
     // Who logged in over SSH does it with the image's own tools.
-    let login = ctx.ancestors().any(attribution::lets_people_in)
-        && !ctx.memory.marks.contains_key(&ctx.event.pid);
+    let login =
+        ctx.ancestors().any(attribution::lets_people_in) && !ctx.memory.is_marked(ctx.event.pid);
     let severity = match (tool, given) {
         (true, _) if login => Severity::Low,
         (true, _) => Severity::Medium,

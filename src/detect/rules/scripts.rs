@@ -77,13 +77,18 @@ impl ScriptWriters {
         if session_scripts::deployed(ctx, path) {
             return self.first(ScriptWriter::Deployment, path);
         }
-        let parent = |pid, at| ctx.state.process_at(pid, at).map(|writer| writer.ppid);
-        let mut writers: SmallVec<[u32; 4]> = SmallVec::new();
-        writers.extend([activity.writer, activity.pid]);
-        writers.extend(parent(activity.writer, activity.written));
-        writers.extend(parent(activity.pid, activity.last));
+        // By pid and start: a later process with the pid wrote nothing.
+        let mut writers: SmallVec<[(u32, Timestamp); 4]> = SmallVec::new();
+        for (pid, at) in [
+            (activity.writer, activity.written),
+            (activity.pid, activity.last),
+        ] {
+            let writer = ctx.state.process_at(pid, at);
+            let parent = writer.and_then(|writer| ctx.state.parent_of(writer));
+            writers.extend({ [writer, parent].into_iter().flatten() }.map(|p| (p.pid, p.started)));
+        }
         let mut runs = ctx.ancestors().skip(1);
-        let Some(writer) = runs.find(|p| writers.contains(&p.pid)) else {
+        let Some(writer) = runs.find(|p| writers.contains(&(p.pid, p.started))) else {
             return Bytes::new(path);
         };
         self.first(ScriptWriter::of(ctx, writer), path)
@@ -126,6 +131,29 @@ mod tests {
     use crate::detect::Severity;
     use crate::detect::testkit::World;
     use crate::event::{FileOp, Mount};
+
+    #[test]
+    fn a_later_process_with_the_pid_of_a_writer_wrote_nothing() {
+        let mut w = World::steady();
+        let init = w.init();
+        let writer = w.exec(init, "/bin/sh", &["sh"]);
+        w.create(writer, "/srv/a.sh");
+        w.exec(writer, "/bin/sh", &["sh", "/srv/a.sh"]);
+        w.create(writer, "/srv/b.sh");
+        w.exit(writer);
+        w.ticks(1);
+        let fork = crate::event::Fork {
+            ppid: init,
+            ..crate::event::Fork::default()
+        };
+        w.fact(writer, crate::event::Kind::Fork(fork));
+        w.exec_as(writer, init, "/bin/bash", &["bash"], |_| {});
+        w.exec(writer, "/bin/sh", &["sh", "/srv/b.sh"]);
+        let all = w.all("drift.script");
+        assert_eq!(all.len(), 2, "{all:#?}");
+        assert_eq!(all[1].subject, "/srv/b.sh");
+        assert!(all[1].parts.is_empty());
+    }
 
     #[test]
     fn scripts_that_one_process_writes_and_runs_are_one_finding() {

@@ -55,13 +55,8 @@ fn terminal(ctx: &RuleContext<'_>, exec: &Exec, unknown: impl Fn(&ProcessEntry) 
         return Alerts::none();
     }
     // The terminal of a reverse shell belongs to that finding.
-    let finding = ctx.memory.marks.get(&ctx.event.pid).copied();
-    let reverse = finding.filter(|index| {
-        let finding = ctx.findings.get(*index);
-        finding
-            .is_some_and(|f| f.rule == super::reverse_shell::RULE.info.id && f.silenced.is_none())
-    });
-    if let Some(index) = reverse {
+    let reverse = super::reverse_shell::RULE.info.id;
+    if let Some(index) = ctx.marked_by(ctx.event.pid, reverse) {
         return Alert::addition(index)
             .reason("the shell got a terminal")
             .into();

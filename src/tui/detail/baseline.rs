@@ -71,6 +71,7 @@ pub(super) fn facts(core: &Core, query: &Query<'_>, id: &ContainerId) -> Option<
         .findings()
         .iter()
         .map(std::sync::Arc::as_ref)
+        .filter(|f| f.part_of.is_none())
         .filter(|f| f.container.as_ref() == Some(id) && f.rule.starts_with("base."))
         .collect();
     beyond.sort_by_key(|f| std::cmp::Reverse((f.severity, f.last)));

@@ -152,6 +152,7 @@ fn image(core: &Core, finding: &Finding) -> Vec<DetailLine> {
             .filter(|other| other.id != container.id && image.holds(&other.info))
             .collect();
         let findings = core.detector.findings().iter();
+        let findings = findings.filter(|f| f.part_of.is_none());
         let alike = findings.filter(|f| f.rule == finding.rule && f.container != finding.container);
         let elsewhere = alike
             .filter(|f| {

@@ -20,7 +20,7 @@ pub(super) fn facts(core: &Core, id: &ContainerId) -> Vec<DetailLine> {
         .detector
         .findings()
         .iter()
-        .filter(|f| mine(&f.container) && f.silenced.is_none())
+        .filter(|f| mine(&f.container) && f.is_open())
         .collect();
     findings.sort_by_key(|f| std::cmp::Reverse((f.severity, f.last)));
     facts.push(heading(format!("Findings: {}", findings.len())));

@@ -33,7 +33,9 @@ fn together(one: &Finding, other: &Finding) -> bool {
 pub(in crate::tui) fn related<'a>(core: &'a Core, finding: &Finding) -> Vec<&'a Finding> {
     let all = core.detector.findings().iter();
     let all = all.map(std::sync::Arc::as_ref);
-    let mut found: Vec<&Finding> = all.filter(|other| together(finding, other)).collect();
+    let mut found: Vec<&Finding> = all
+        .filter(|other| other.part_of.is_none() && together(finding, other))
+        .collect();
     found.sort_by_key(|f| {
         let worst = std::cmp::Reverse((f.severity, f.last));
         (!names_starter(f), worst, f.id)

@@ -58,7 +58,7 @@ fn findings(core: &Core, query: &Query<'_>, then: Timestamp) -> Vec<DetailLine> 
         .detector
         .findings()
         .iter()
-        .filter(|f| f.first > then && f.silenced.is_none() && query.wants(&f.container))
+        .filter(|f| f.first > then && f.is_open() && query.wants(&f.container))
         .collect();
     new.sort_by_key(|f| std::cmp::Reverse((f.severity, f.last)));
     let line = |f: &crate::detect::Finding| {

@@ -130,10 +130,7 @@ fn cell(core: &Core, ui: &Ui) -> Option<String> {
 fn row(core: &Core, ui: &Ui) -> Option<String> {
     let key = ui.subject()?;
     let mut value = match key {
-        RowKey::Finding(id) => {
-            let mut findings = core.detector.findings().iter();
-            serde_json::to_value(findings.find(|finding| finding.id == *id)?).ok()?
-        }
+        RowKey::Finding(id) => serde_json::to_value(core.detector.finding(*id)?).ok()?,
         RowKey::Event(seq) => {
             let mut line = Vec::new();
             let event = core.event(*seq)?;

@@ -36,8 +36,7 @@ pub(super) fn facts(core: &Core, row: &Row, reveal: bool) -> Map<String, Value> 
             }
         }
         RowKey::Finding(id) => {
-            let mut findings = core.detector.findings().iter();
-            if let Some(finding) = findings.find(|finding| finding.id == *id) {
+            if let Some(finding) = core.detector.finding(*id) {
                 facts.container(core, finding.container.as_ref());
                 facts.add("subject", &finding.subject);
             }

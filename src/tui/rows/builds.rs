@@ -92,7 +92,7 @@ pub(in crate::tui) fn open_findings<'a>(
             .container
             .as_ref()
             .is_some_and(|id| steps.contains(&id));
-        of_step && finding.silenced.is_none()
+        of_step && finding.is_open()
     })
 }
 
@@ -120,7 +120,7 @@ impl<'a> LittleFindings<'a> {
     /// Adds a finding that has no row of its own.
     pub(super) fn fold(&mut self, finding: &'a Finding) -> bool {
         let step = finding.container.as_ref();
-        let little = finding.severity < Severity::Medium && finding.silenced.is_none();
+        let little = finding.severity < Severity::Medium && finding.is_open();
         let build = step.and_then(|id| self.steps.get(id)).filter(|_| little);
         if let Some(build) = build {
             self.folded.entry(build).or_default().push(finding);

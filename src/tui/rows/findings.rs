@@ -44,7 +44,7 @@ const COLUMNS: &[Column] = &[
 /// Open findings.
 fn open(core: &Core, query: &Query<'_>) -> Option<usize> {
     let all = core.detector.findings().iter();
-    let open = all.filter(|f| f.silenced.is_none() && query.wants(&f.container));
+    let open = all.filter(|f| f.is_open() && query.wants(&f.container));
     Some(open.count())
 }
 
@@ -53,7 +53,7 @@ fn rows(core: &Core, query: &Query<'_>) -> Vec<Row> {
         .detector
         .findings()
         .iter()
-        .filter(|finding| query.wants(&finding.container))
+        .filter(|f| f.part_of.is_none() && query.wants(&f.container))
         .collect();
     found.sort_by_key(|finding| {
         let silenced = std::cmp::Reverse(finding.silenced.is_some());

@@ -26,7 +26,7 @@ impl<'a> FlaggedTargets<'a> {
     pub(in crate::tui) fn new(core: &'a Core) -> Self {
         let mut flagged = Self::default();
         let findings = core.detector.findings().iter();
-        for finding in findings.filter(|finding| finding.silenced.is_none()) {
+        for finding in findings.filter(|finding| finding.is_open()) {
             for thing in finding.things() {
                 flagged.add(&finding.container, thing, finding.severity);
             }

@@ -231,7 +231,7 @@ pub(super) fn exact(span: Duration) -> String {
 fn flagged(core: &Core) -> BTreeMap<(&Owner, u32), Severity> {
     let mut flagged: BTreeMap<(&Owner, u32), Severity> = BTreeMap::new();
     for finding in core.detector.findings() {
-        if let (Some(process), None) = (finding.ancestry.first(), &finding.silenced) {
+        if let (Some(process), true) = (finding.ancestry.first(), finding.is_open()) {
             let worst = flagged
                 .entry((&finding.container, process.pid))
                 .or_insert(finding.severity);

@@ -24,7 +24,7 @@ pub(super) fn found<'a>(
 ) -> BTreeMap<&'a ContainerId, FindingTally<'a>> {
     let mut found: BTreeMap<&ContainerId, FindingTally<'_>> = BTreeMap::new();
     for finding in core.detector.findings() {
-        let (Some(id), None) = (&finding.container, &finding.silenced) else {
+        let (Some(id), true) = (&finding.container, finding.is_open()) else {
             continue;
         };
         let entry = found.entry(id).or_default();

@@ -151,7 +151,7 @@ pub(super) fn counts(core: &Core, area: Rect, theme: &Theme, out: &mut Buffer) {
 pub(super) fn by_severity(core: &Core, theme: &Theme) -> Vec<(String, Style)> {
     let of = |severity| {
         let findings = core.detector.findings().iter();
-        let alike = findings.filter(|f| f.severity == severity && f.silenced.is_none());
+        let alike = findings.filter(|f| f.severity == severity && f.is_open());
         alike.count()
     };
     [Severity::Critical, Severity::High, Severity::Medium]

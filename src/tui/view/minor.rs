@@ -11,7 +11,7 @@ use crate::tui::theme::Theme;
 pub(super) fn findings(core: &Core, theme: &Theme) -> Vec<(u8, String, Style)> {
     let of = |severity| {
         let findings = core.detector.findings().iter();
-        let alike = findings.filter(|f| f.severity == severity && f.silenced.is_none());
+        let alike = findings.filter(|f| f.severity == severity && f.is_open());
         alike.count()
     };
     [(5, Severity::Low), (6, Severity::Info)]

@@ -175,8 +175,8 @@ enum Suspect {
 
 /// What writes or deletes this file.
 fn suspect(ctx: &RuleContext<'_>, process: &ProcessEntry, path: &[u8]) -> Option<Suspect> {
-    let marked = ctx.memory.marks.get(&process.pid);
-    let finding = marked.and_then(|index| ctx.findings.get(*index));
+    let marked = ctx.mark(process.pid);
+    let finding = marked.and_then(|index| ctx.findings.get(index));
     let foreign = ctx.names().is_interpreter(program_roles::of(process))
         || !process.file.origin().is_or_may_be_the_images();
     // Not a tool of the image that such code starts: it copies or unpacks.

@@ -6,7 +6,7 @@ use crate::detect::rule_context::RuleContext;
 use crate::event::{Connect, File, FileOp, Outcome};
 
 pub(super) fn connect(ctx: &RuleContext<'_>, connect: &Connect) -> Alerts {
-    let Some(&index) = ctx.memory.marks.get(&ctx.event.pid) else {
+    let Some(index) = ctx.mark(ctx.event.pid) else {
         return Alerts::none();
     };
     let how = match connect.outcome {
@@ -19,7 +19,7 @@ pub(super) fn connect(ctx: &RuleContext<'_>, connect: &Connect) -> Alerts {
 
 /// Only changes of sensitive files count.
 pub(super) fn file(ctx: &RuleContext<'_>, file: &File) -> Alerts {
-    let Some(&index) = ctx.memory.marks.get(&ctx.event.pid) else {
+    let Some(index) = ctx.mark(ctx.event.pid) else {
         return Alerts::none();
     };
     let path = match (file.op, &file.target) {

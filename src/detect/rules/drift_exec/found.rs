@@ -57,7 +57,7 @@ pub(super) fn process(
 ) -> Alerts {
     let mut alerts = Alerts::none();
     let exec = process.as_exec();
-    if let Some(&index) = ctx.memory.marks.get(&ctx.event.pid) {
+    if let Some(index) = ctx.mark(ctx.event.pid) {
         let command = program_roles::command_line(&exec.argv, &exec.exe, 160);
         alerts.push(Alert::addition(index).effect(ReasonLine::command("runs below it:", &command)));
     }
@@ -184,18 +184,7 @@ fn alert(
     for line in connections(ctx, program.pid) {
         alert = alert.reason(line);
     }
-    // Later actions of the program and its children continue the finding.
-    let below = ctx.state.processes.values().filter(|process| {
-        process.exited.is_none()
-            && ctx
-                .state
-                .ancestry(process.pid)
-                .any(|p| p.pid == program.pid)
-    });
-    for process in below {
-        alert = alert.follows(process.pid);
-    }
-    alert
+    alert.follows(program.pid)
 }
 
 /// The sockets that the process holds open.

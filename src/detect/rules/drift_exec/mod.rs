@@ -61,7 +61,7 @@ pub(super) const VOLUME: Rule = Rule {
 fn exec(ctx: &RuleContext<'_>, memories: &mut RuleMemories<'_>, exec: &Exec) -> Alerts {
     let mut alerts = Alerts::none();
     // Programs that a drifted program starts belong to its finding.
-    if let Some(&index) = ctx.memory.marks.get(&ctx.event.pid) {
+    if let Some(index) = ctx.mark(ctx.event.pid) {
         let command = program_roles::command_line(&exec.argv, &exec.exe, 160);
         alerts.push(Alert::addition(index).effect(ReasonLine::command("then ran:", &command)));
         alerts.extend(build_artifacts::compiles(ctx, &BUILT.info, exec, index));

@@ -1,14 +1,17 @@
 //! Files that were changed before watching began, graded by the kind of file.
 
+use std::collections::BTreeMap;
+
 use super::drift_grade::{self, Grade, Installations};
 use crate::detect::alert::{Alert, Alerts};
+use crate::detect::finding::FindingIndex;
 use crate::detect::rule_context::RuleContext;
 use crate::detect::rule_memory::RuleMemory;
 use crate::detect::seen_set::SeenSet;
 use crate::detect::{Handler, Requirement, Rule, RuleInfo, Severity};
 use crate::event::{
-    Difference, Differing, DriftScan, DriftScanCause, DriftScanSource, FileEffect, FileOp, Origin,
-    Timestamp,
+    Bytes, Difference, Differing, DriftScan, DriftScanCause, DriftScanSource, FileEffect, FileOp,
+    Origin, Timestamp,
 };
 
 /// Maximum number of sensitive files of one scan that are a finding each; the others share one.
@@ -64,6 +67,7 @@ impl RuleMemory for Reported {
 fn examine(ctx: &RuleContext<'_>, reported: &mut Reported, scan: &DriftScan) -> Alerts {
     let installed = Installations::of(scan);
     let mut alerts = Alerts::none();
+    let parts = parts(ctx);
     let mut apart: Vec<(Grade, &Differing)> = Vec::new();
     let mut common: Vec<(Grade, &Differing)> = Vec::new();
     for entry in &scan.entries {
@@ -77,6 +81,7 @@ fn examine(ctx: &RuleContext<'_>, reported: &mut Reported, scan: &DriftScan) -> 
         if let Some(index) = OTHER_RULES
             .iter()
             .find_map(|rule| ctx.findings.find(rule, Some(ctx.owner), &entry.path))
+            .or_else(|| parts.get(&entry.path).copied())
         {
             let line = format!("compared: {}", describe(entry));
             alerts.push(Alert::addition(index).reason(line));
@@ -111,6 +116,17 @@ fn examine(ctx: &RuleContext<'_>, reported: &mut Reported, scan: &DriftScan) -> 
         alerts.push(common_alert(ctx, scan, b"image", &what, &common));
     }
     alerts
+}
+
+/// Files that are reported as a part of a finding about another program.
+fn parts(ctx: &RuleContext<'_>) -> BTreeMap<Bytes, FindingIndex> {
+    let all = ctx.findings.all().iter().enumerate();
+    let own = all.filter(|(_, f)| f.container.as_ref() == Some(ctx.owner));
+    let links = own.flat_map(|(at, f)| f.chain.iter().map(move |link| (at, link)));
+    links
+        .filter(|(_, link)| OTHER_RULES.contains(&link.rule.as_str()))
+        .map(|(at, link)| (link.subject.clone(), FindingIndex::new(at)))
+        .collect()
 }
 
 /// The scan was made after the engine copied files in: no process of the container does that.

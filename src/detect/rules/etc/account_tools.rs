@@ -50,9 +50,7 @@ fn tool(process: &ProcessEntry) -> Option<&[u8]> {
 
 /// Severity of a change by a tool of the image; `None` for any other program.
 pub(super) fn severity(ctx: &RuleContext<'_>) -> Option<Severity> {
-    let process = ctx
-        .process
-        .filter(|p| !ctx.memory.marks.contains_key(&p.pid))?;
+    let process = ctx.process.filter(|p| !ctx.memory.is_marked(p.pid))?;
     let name = tool(process)?;
     if grants_root(process) {
         return Some(Severity::High);
