@@ -75,7 +75,10 @@ pub(super) fn resolve(option: Option<&str>) -> Result<Option<String>, CliError> 
 /// Parses the address of an engine. One without a scheme is a TCP address, as for Docker's client.
 pub(super) fn address(text: &str) -> Result<String, String> {
     let known = ["unix://", "tcp://", "http://", "/"];
-    let fits = |front: &&str| text.starts_with(*front) && text.len() > front.len();
+    let fits = |front: &&str| {
+        let rest = text.strip_prefix(*front).filter(|rest| !rest.is_empty());
+        rest.is_some_and(|rest| !front.ends_with("p://") || has_a_port_or_none(rest))
+    };
     if known.iter().any(fits) {
         return Ok(text.to_owned());
     }
@@ -84,6 +87,14 @@ pub(super) fn address(text: &str) -> Result<String, String> {
         return Ok(format!("tcp://{text}"));
     }
     Err("write it like unix:///run/docker.sock or tcp://127.0.0.1:2375".to_owned())
+}
+
+/// Whether what follows the last colon of a host is a port.
+fn has_a_port_or_none(host: &str) -> bool {
+    let host = host.split('/').next().unwrap_or(host);
+    let after = host.rsplit_once(':').filter(|_| !host.ends_with(']'));
+    !host.is_empty()
+        && after.is_none_or(|(name, port)| !name.is_empty() && port.parse::<u16>().is_ok())
 }
 
 /// An address, and what to say about it.
@@ -281,6 +292,9 @@ mod tests {
             "/run/docker.sock",
             "tcp://h:1",
             "http://h:1",
+            "tcp://h",
+            "tcp://[::1]",
+            "tcp://[::1]:2375/",
         ] {
             assert_eq!(address(good).as_deref(), Ok(good));
         }
@@ -295,6 +309,10 @@ mod tests {
             "h:",
             "h:70000",
             "a/b:1",
+            "tcp://h:port",
+            "tcp://h:70000",
+            "tcp://:2375",
+            "http:///v1",
         ] {
             assert!(address(bad).is_err(), "{bad}");
         }

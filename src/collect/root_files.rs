@@ -13,6 +13,7 @@ use std::path::Path;
 
 use super::container_facts::ContainerFacts;
 use crate::containers::file_facts::kernel_dev;
+use crate::containers::overlay;
 use crate::event::{Bytes, ContainerId, ContainerInfo, FileFacts, Filesystem, Kind, Timestamp};
 
 /// Devices of the containers' roots, read once: a container may change its root later.
@@ -64,8 +65,12 @@ impl RootFiles {
     }
 }
 
-/// Device of the root of this process, as the kernel numbers it.
+/// Device of the root of this process, as the kernel numbers it. A process that changed its root may not
+/// have that in its mount table.
 fn device(init: u32) -> Option<u32> {
+    if let Some(device) = overlay::root_device(init) {
+        return Some(device);
+    }
     let root = fs::metadata(format!("/proc/{init}/root")).ok()?;
     Some(kernel_dev(root.dev()))
 }

@@ -5,6 +5,7 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
+use super::file_facts::kernel_dev;
 use crate::event::{Bytes, Storage};
 
 /// Maximum number of mount points of one table.
@@ -44,6 +45,20 @@ pub fn mount_points(pid: u32) -> Vec<Bytes> {
     let table = fs::read(format!("/proc/{pid}/mountinfo")).unwrap_or_default();
     let points = lines(&table).take(MAX_MOUNTS);
     points.map(|mount| mount.at.into()).collect()
+}
+
+/// The device of the root of a process, as the kernel numbers it. The mount table also names that of a file
+/// system that a user mounted (FUSE), which does not answer other users.
+#[must_use]
+pub fn root_device(pid: u32) -> Option<u32> {
+    device_of_root(&fs::read(format!("/proc/{pid}/mountinfo")).ok()?)
+}
+
+fn device_of_root(table: &[u8]) -> Option<u32> {
+    let root = lines(table).filter(|m| m.at == b"/").last()?;
+    let (major, minor) = std::str::from_utf8(root.device).ok()?.split_once(':')?;
+    let (major, minor) = (major.parse().ok()?, minor.parse().ok()?);
+    Some(kernel_dev(rustix::fs::makedev(major, minor)))
 }
 
 /// Whether the root of this mount table is mounted read-only for its processes.
@@ -198,6 +213,18 @@ mod tests {
         assert!(root_is_read_only(
             b"1 0 0:50 / / ro,relatime - overlay overlay rw\n"
         ));
+    }
+
+    #[test]
+    fn the_device_of_the_root_is_that_of_the_last_mount_there() {
+        let table = b"1 0 8:1 / / rw - ext4 /dev/sda rw\n2 1 0:300 / / rw - fuse x rw\n\
+            3 2 0:5 / /proc rw - proc proc rw\n";
+        assert_eq!(device_of_root(table), Some(300));
+        assert_eq!(
+            device_of_root(b"1 0 8:17 / / rw - ext4 x rw\n"),
+            Some((8 << 20) | 17)
+        );
+        assert_eq!(device_of_root(b"1 0 8:1 / /proc rw - proc x rw\n"), None);
     }
 
     #[test]

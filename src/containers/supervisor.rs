@@ -4,13 +4,14 @@
 //! Only processes that no container can imitate are trusted: a supervisor in the host's pid
 //! namespace, of a program of that name, an ancestor of the container's process, that is root's in
 //! the host's mount namespace. One of another user (rootless Podman) speaks for that user's
-//! containers only.
+//! containers only. A service may have mounts of its own (`MountFlags=` of systemd): it is trusted if
+//! its root is the host's and its cgroup is no container's.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
 
-use super::cgroup_name::is_name;
+use super::cgroup_name::{self, is_name};
 use super::proc_files::{parent_of, pids, split_argv, status_field};
 use bstr::ByteSlice as _;
 
@@ -108,7 +109,7 @@ fn read(pid: u32) -> Option<Supervisor> {
     let uid = status_field(&status, "Uid")?;
     let uid: u32 = uid.split_ascii_whitespace().next()?.parse().ok()?;
     // A root process with mounts of its own may belong to a container that uses the host's pids.
-    if uid == 0 && !in_host_mounts(pid) {
+    if uid == 0 && !in_host_mounts(pid) && !on_the_host_root(pid) {
         return None;
     }
     let argv = split_argv(&fs::read(format!("/proc/{pid}/cmdline")).ok()?);
@@ -210,6 +211,29 @@ fn in_host_mounts(pid: u32) -> bool {
     ["1", "self"].iter().any(|of| number(of) == Some(own))
 }
 
+/// Whether the process's root directory is this program's or pid 1's, and no container's cgroup holds it: a
+/// container can mount and enter the host's root, but it does not leave its cgroup by that.
+fn on_the_host_root(pid: u32) -> bool {
+    let root = |of: &str| {
+        let root = fs::metadata(format!("/proc/{of}/root")).ok()?;
+        Some((root.dev(), root.ino()))
+    };
+    let Some(own) = root(&pid.to_string()) else {
+        return false;
+    };
+    let groups = fs::read(format!("/proc/{pid}/cgroup")).unwrap_or_default();
+    ["1", "self"].iter().any(|of| root(of) == Some(own)) && in_no_container(&groups)
+}
+
+/// Whether none of these lines of `/proc/PID/cgroup` names a container; false without lines.
+fn in_no_container(groups: &[u8]) -> bool {
+    let mut paths = groups
+        .lines()
+        .filter_map(|line| line.splitn_str(3, ":").nth(2))
+        .peekable();
+    paths.peek().is_some() && paths.all(|path| cgroup_name::recognise(path).is_none())
+}
+
 /// Whether this user owns the container: created its user namespace, which no other user but root
 /// may map. In the host's namespace, which maps all ids, there is none.
 pub(super) fn owns(uid: u32, pid: u32) -> bool {
@@ -278,6 +302,19 @@ mod tests {
             "a"
         );
         assert_eq!(nspawn(&argv("systemd-nspawn -D /srv/a..\u{1b}")), None);
+    }
+
+    #[test]
+    fn a_cgroup_of_a_container_supervises_nothing() {
+        assert!(in_no_container(
+            b"12:cpu:/\n0::/system.slice/docker.service\n"
+        ));
+        let id = "ab".repeat(32);
+        for inside in [format!("/docker/{id}"), format!("/docker/{id}/more")] {
+            let groups = format!("12:cpu:/\n1:name=systemd:{inside}\n0::/\n");
+            assert!(!in_no_container(groups.as_bytes()), "{groups}");
+        }
+        assert!(!in_no_container(b""), "unreadable");
     }
 
     #[test]

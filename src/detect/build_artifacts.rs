@@ -24,20 +24,21 @@ pub(crate) const SUBJECT: &[u8] = b"built";
 /// Id of the rule of that finding.
 pub(crate) const RULE: &str = "drift.exec-built";
 
-/// Whether the container itself builds and its start script continues with the result: only shells
-/// and build tools are between the process and the container's root. Scripts of the source tree are
-/// then part of the build.
+/// Whether the container itself builds and its start script continues with the result, or builds sources
+/// that it brought, perhaps since it started: only shells and build tools are between the process and
+/// the container's root. Scripts of the source tree are then part of the build.
 ///
 /// In an exec session only what descends from the build's own script is, and what a build tool runs
 /// of the sources that it builds.
 #[must_use]
 pub(crate) fn goes_on(ctx: &RuleContext<'_>, script: &[u8]) -> bool {
     let index = ctx.findings.find(RULE, Some(ctx.owner), SUBJECT);
+    let of_sources = || builds_sources(ctx).is_some_and(|tree| is_below(script, tree));
     if ctx.session().is_some() {
         let marked = index.is_some() && ctx.marked_by(ctx.event.pid, RULE) == index;
-        return marked || builds_sources(ctx).is_some_and(|tree| is_below(script, tree));
+        return marked || of_sources();
     }
-    index.is_some()
+    (index.is_some() || of_sources())
         && attribution::by_start_script(ctx, |p| program_roles::is_builder(ctx.names(), p))
 }
 
@@ -258,6 +259,42 @@ mod tests {
         w.create(tar, "/srv/x.sh");
         let web = w.exec(init, "/usr/sbin/nginx", &["nginx"]);
         w.exec(web, "/bin/sh", &["sh", "/srv/x.sh"]);
+        assert_eq!(w.finding("drift.script").severity, Severity::Medium);
+    }
+
+    #[test]
+    fn a_build_that_lasts_longer_than_the_start_is_a_build() {
+        let mut w = World::starting();
+        let init = w.init();
+        w.exec_as(init, 1, "/bin/sh", &["sh", "/start.sh"], |_| {});
+        let git = w.exec(init, "/usr/bin/git", &["git", "clone", "https://x/p"]);
+        w.create(git, "/srv/p/configure");
+        w.exit(git);
+        let shell = |w: &mut World, parent: u32, script: &str| {
+            let pid = w.fork(parent);
+            w.exec_as(pid, parent, "/bin/sh", &["/bin/sh", script], |e| {
+                e.cwd = "/srv/p".into();
+                e.script = Some(format!("/srv/p/{script}").as_str().into());
+            });
+            pid
+        };
+        let configure = shell(&mut w, init, "configure");
+        w.create(configure, "/srv/p/config.status");
+        w.ticks(120);
+        let status = shell(&mut w, configure, "config.status");
+        w.create(status, "/srv/p/confX/subs.awk");
+        let awk = |w: &mut World, parent: u32| {
+            let pid = w.fork(parent);
+            let argv = ["mawk", "-f", "confX/subs.awk"];
+            w.exec_as(pid, parent, "/usr/bin/mawk", &argv, |e| {
+                e.cwd = "/srv/p".into()
+            });
+        };
+        awk(&mut w, status);
+        w.none("drift.script");
+        // A server in it that runs a script of the sources is not the build.
+        let web = w.exec(init, "/usr/sbin/nginx", &["nginx"]);
+        awk(&mut w, web);
         assert_eq!(w.finding("drift.script").severity, Severity::Medium);
     }
 

@@ -16,12 +16,6 @@ use crate::core::Core;
 use crate::incident::Incident;
 
 impl App {
-    /// Whether an action changes the policy, a file, a recording or the clipboard. Leaving the
-    /// program ends a recording; a question of its own confirms that.
-    pub(super) fn changes(&self, action: Action) -> bool {
-        action.changes() && (action != Action::Quit || self.leaving)
-    }
-
     /// The action to confirm, when this key confirms it.
     pub(super) fn confirmed(&self, key: &KeyEvent) -> Option<ActionRequest> {
         let yes = matches!(key.code, KeyCode::Enter | KeyCode::Char('y'));

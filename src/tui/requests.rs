@@ -50,7 +50,7 @@ impl App {
         let before = self.question.take();
         let leaves = match requested {
             Some(requested) if self.asks(&requested, before) => false,
-            Some(requested) if self.changes(requested.action) && fast() => {
+            Some(requested) if requested.action.changes() && fast() => {
                 self.ui.message = Some(TOO_FAST.to_owned());
                 false
             }

@@ -106,8 +106,8 @@ fn reports_answers_to_name_queries() {
     );
 }
 
-/// Address of the second name server.
-const LARGE_SERVER: &str = "127.83.12.54:53";
+/// Addresses of the second name server, and a container's number for each.
+const LARGE_SERVERS: [(&str, &str); 2] = [("127.83.12.54:53", "18"), ("[::1]:53", "19")];
 
 /// An answer with 121 addresses, or with one behind a chain of 15 long names.
 fn large(question: &[u8]) -> Vec<u8> {
@@ -157,10 +157,16 @@ fn read_framed(peer: &mut TcpStream) -> Vec<u8> {
 #[test]
 #[ignore = "runs inside the container of another test"]
 fn inside_large_names() {
+    let server: SocketAddr = std::env::var("HULLWATCH_TEST").unwrap().parse().unwrap();
+    let any = if server.is_ipv6() {
+        "[::]:0"
+    } else {
+        "0.0.0.0:0"
+    };
     let mut room = [0; 16384];
     for name in ["many.test", "chain.test"] {
-        let socket = UdpSocket::bind("0.0.0.0:0").unwrap();
-        socket.connect(LARGE_SERVER).unwrap();
+        let socket = UdpSocket::bind(any).unwrap();
+        socket.connect(server).unwrap();
         socket.send(&question(name)).unwrap();
         assert!(socket.recv(&mut room).unwrap() > 1024);
     }
@@ -169,7 +175,7 @@ fn inside_large_names() {
         &["halves.test"],
         &["first.test", "second.test"],
     ] {
-        let mut stream = TcpStream::connect(LARGE_SERVER).unwrap();
+        let mut stream = TcpStream::connect(server).unwrap();
         let asked = names.iter().flat_map(|name| framed(&question(name)));
         stream.write_all(&asked.collect::<Vec<_>>()).unwrap();
         for _ in names {
@@ -183,10 +189,22 @@ fn answers_that_do_not_fit_in_a_packet_are_reported_whole() {
     if !common::kernel_is_ready() {
         return;
     }
+    for (address, number) in LARGE_SERVERS {
+        large_answers_from(address, number);
+    }
+}
+
+fn large_answers_from(address: &str, number: &str) {
+    let Ok(datagrams) = UdpSocket::bind(address) else {
+        assert!(
+            address.starts_with('['),
+            "this host's own name server, or no IPv6"
+        );
+        return;
+    };
     let mut probe = start();
-    let container = Container::new("18");
-    let datagrams = UdpSocket::bind(LARGE_SERVER).unwrap();
-    let streams = TcpListener::bind(LARGE_SERVER).unwrap();
+    let container = Container::new(number);
+    let streams = TcpListener::bind(address).unwrap();
     let server = std::thread::spawn(move || {
         let mut room = [0; 512];
         for _ in 0..2 {
@@ -206,7 +224,7 @@ fn answers_that_do_not_fit_in_a_packet_are_reported_whole() {
             peer.write_all(&reply[cut..]).unwrap();
         }
     });
-    let pid = container.run_test("names::inside_large_names", "");
+    let pid = container.run_test("names::inside_large_names", address);
     server.join().unwrap();
     let kinds = seen(&mut probe, container.id(), pid);
     let answers: Vec<(String, usize, bool)> = kinds

@@ -6,6 +6,7 @@ use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
+use rustix::fs::{CWD, FileType, Mode, makedev, mknodat};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -30,6 +31,9 @@ struct Podman {
     made: Vec<String>,
 }
 
+/// fuse-overlayfs as storage: a driver of this name here.
+const FUSE: &str = "fuse-overlayfs";
+
 impl Podman {
     fn of(user: u32, driver: &'static str) -> Self {
         // Below /var/tmp: a layer of an overlay cannot be on another overlay.
@@ -49,6 +53,12 @@ impl Podman {
         for path in [podman.dir.path().to_owned(), podman.path("run")] {
             std::os::unix::fs::chown(path, Some(user), Some(user)).unwrap();
         }
+        if driver == FUSE {
+            // Not every host lets its users open the device.
+            let (kind, mode) = (FileType::CharacterDevice, Mode::from_raw_mode(0o666));
+            mknodat(CWD, podman.path("fuse"), kind, mode, makedev(10, 229)).unwrap();
+            fs::set_permissions(podman.path("fuse"), fs::Permissions::from_mode(0o666)).unwrap();
+        }
         podman.podman(&["import", "root.tar", IMAGE]);
         podman
     }
@@ -58,7 +68,11 @@ impl Podman {
     }
 
     fn command(&self, words: &[&str]) -> Command {
-        let mut podman = Command::new("podman");
+        let mut podman = if self.driver == FUSE {
+            self.with_a_fuse_device()
+        } else {
+            Command::new("podman")
+        };
         podman
             .env_clear()
             .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
@@ -66,17 +80,39 @@ impl Podman {
             .env("XDG_RUNTIME_DIR", self.path("run"))
             .env("CONTAINERS_CONF", self.path("containers.conf"))
             .current_dir(&self.dir)
-            .stdin(Stdio::null())
-            .args(["--storage-driver", self.driver]);
+            .stdin(Stdio::null());
+        if self.driver == FUSE {
+            podman.args(["--storage-driver", "overlay"]);
+            podman.args([
+                "--storage-opt",
+                "overlay.mount_program=/usr/bin/fuse-overlayfs",
+            ]);
+            // The user has no other ids.
+            podman.args(["--storage-opt", "overlay.ignore_chown_errors=true"]);
+        } else {
+            podman.args(["--storage-driver", self.driver]);
+        }
         if self.user == 0 {
             podman.arg("--root").arg(self.path("storage"));
             podman.arg("--runroot").arg(self.path("run/storage"));
             podman.arg("--tmpdir").arg(self.path("run/libpod"));
-        } else {
+        } else if self.driver != FUSE {
             podman.uid(self.user).gid(self.user);
         }
         podman.args(words);
         podman
+    }
+
+    /// Podman of the user in a mount namespace of its own, with a device that the user may open.
+    fn with_a_fuse_device(&self) -> Command {
+        const SCRIPT: &str = "mount --bind \"$1\" /dev/fuse && shift && exec \"$@\"";
+        let user = format!("{0}:{0}", self.user);
+        let mut command = Command::new("unshare");
+        command.args(["--mount", "sh", "-c", SCRIPT, "sh"]);
+        command.arg(self.path("fuse"));
+        command.args(["chroot", "--userspec", &user, "/", "env", "-C"]);
+        command.arg(self.dir.path()).arg("podman");
+        command
     }
 
     fn podman(&self, words: &[&str]) {
@@ -265,6 +301,14 @@ fn roots_podman_without_cgroups() {
             line["container"] == id && line["action"] == json!({"died": 5})
         });
         watch.stop();
+    }
+}
+
+#[test]
+fn a_users_podman_on_a_file_system_of_the_user() {
+    if kernel_is_ready() {
+        let mut podman = Podman::of(NOBODY, FUSE);
+        whole_life(&mut podman, &unique("pod-fuse"), &[], &[]);
     }
 }
 

@@ -33,11 +33,11 @@ const WORK: &str = "until [ -e /srv/go ]; do sleep 0.2; done; sleep 12; id >/dev
     cat /bin/true >/usr/bin/id; id; \
     perl -e 'open F, \"/etc/shadow\"; print <F>' >/dev/null; sleep 3";
 
-fn judged_as_on_an_overlay(driver: &str) {
+fn judged_as_on_an_overlay(driver: &str, namespaces: &[&str]) {
     if !common::engine_is_ready() {
         return;
     }
-    let mut daemon = Dockerd::new(&["--storage-driver", driver]).behind(&["unshare", "--net"]);
+    let mut daemon = Dockerd::new(&["--storage-driver", driver]).behind(namespaces);
     daemon.start();
     daemon.load(&Engine::tests(), DEBIAN);
     let volume = tempfile::TempDir::new_in("/var/tmp").unwrap();
@@ -67,10 +67,15 @@ fn judged_as_on_an_overlay(driver: &str) {
 
 #[test]
 fn files_of_vfs_are_judged_as_on_an_overlay() {
-    judged_as_on_an_overlay("vfs");
+    judged_as_on_an_overlay("vfs", &["unshare", "--net"]);
+}
+
+#[test]
+fn files_of_vfs_of_an_engine_with_its_own_mounts_are_judged_as_on_an_overlay() {
+    judged_as_on_an_overlay("vfs", &["unshare", "--net", "--mount"]);
 }
 
 #[test]
 fn files_of_fuse_overlayfs_are_judged_as_on_an_overlay() {
-    judged_as_on_an_overlay("fuse-overlayfs");
+    judged_as_on_an_overlay("fuse-overlayfs", &["unshare", "--net"]);
 }

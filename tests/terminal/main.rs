@@ -32,6 +32,8 @@ fn quits_on_q_and_never_queries_the_terminal() {
     }
     screen.type_in("3");
     screen.wait_for("FINDING");
+    // Keys at once count as pasted.
+    screen.settle();
     screen.type_in("q");
     assert!(screen.ended());
     screen.given_back();

@@ -7,7 +7,7 @@ use crate::screen::{Screen, at_home, contains};
 
 /// Text meant for a shell.
 const MEANT_FOR_A_SHELL: &str =
-    "a docker exec web sh -c 'rm -rf E'\nr\naa\nrr\nE\ne\n:record\n!\nU";
+    "a docker exec web sh -c 'rm -rf E'\nr\naa\nrr\nE\ne\n:record\n!\nU\n:q\nq\ny\n";
 
 fn text(screen: &mut Screen, wanted: &str) {
     screen.shows(24, 80, |picture| picture.contents().contains(wanted));
