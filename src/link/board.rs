@@ -100,11 +100,11 @@ impl LinkBoard {
         }
     }
 
-    pub(super) fn left(&self) -> bool {
+    pub(crate) fn left(&self) -> bool {
         self.left.load(Ordering::Relaxed)
     }
 
-    pub(super) fn over(&self) {
+    pub(crate) fn over(&self) {
         self.over.store(true, Ordering::Relaxed);
     }
 }
