@@ -10,7 +10,6 @@ use super::config::ScreenArgs;
 use super::error::print_message;
 use super::signals::StopSignal;
 use super::{CliError, live, publish, ssh, terminal};
-use crate::event::Timestamp;
 use crate::fleet::{
     Assembly, Fleet, FleetReader, FollowFrom, FollowPlan, HostFollower, HostName, NatsServer,
 };
@@ -114,7 +113,7 @@ fn print(args: &Args, server: NatsServer, ended: &StopSignal) -> Result<ExitCode
     let fleet = reader.fleet().lock();
     let text = match args.json {
         true => json(&fleet),
-        false => table(&fleet, system::wall_now()),
+        false => table(&fleet),
     };
     std::io::stdout().lock().write_all(text.as_bytes())?;
     if fleet.unreadable + fleet.beyond > 0 {
@@ -259,8 +258,8 @@ fn json(fleet: &Fleet) -> String {
     lines
 }
 
-/// All hosts for people. `now`: by this host's clock, which the server's may differ from.
-fn table(fleet: &Fleet, now: Timestamp) -> String {
+/// All hosts for people.
+fn table(fleet: &Fleet) -> String {
     let mut rows = vec![
         [
             "HOST",
@@ -276,7 +275,7 @@ fn table(fleet: &Fleet, now: Timestamp) -> String {
     ];
     for (name, host) in fleet.ranked() {
         let summary = &host.summary;
-        let silent = now.since(host.heard);
+        let silent = host.silent();
         let heard = match silent {
             _ if summary.ended => "ended".to_owned(),
             silent if silent >= SILENT => format!("{} ago!", short(silent)),

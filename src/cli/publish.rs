@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytesize::ByteSize;
 
-use super::{CliError, live, sinks};
+use super::{CliError, live};
 use crate::fleet::{HostName, NatsServer, PublishLimits, Publisher};
 use crate::recording::SegmentSource;
 use crate::sink::SinkCounters;
@@ -61,6 +61,12 @@ pub(super) struct PublishPlan {
     limits: PublishLimits,
 }
 
+/// A text file that the user named.
+pub(super) fn read(path: &Path) -> Result<String, CliError> {
+    user_files::read(path)
+        .map_err(|error| CliError::expected(format!("{}: {error}", path.display())))
+}
+
 /// The server of a URL, with these credentials and authorities.
 pub(super) fn server(
     option: &str,
@@ -72,11 +78,9 @@ pub(super) fn server(
     let mut server = NatsServer::new(urls).map_err(wrong)?;
     if let Some(path) = credentials {
         let of_file = |why| CliError::expected(format!("{}: {why}", path.display()));
-        server = server
-            .with_credentials(&sinks::read(path)?)
-            .map_err(of_file)?;
+        server = server.with_credentials(&read(path)?).map_err(of_file)?;
     }
-    let more = authorities.map(sinks::read).transpose()?;
+    let more = authorities.map(read).transpose()?;
     // The environment names files of certificates, too.
     let made = user_files::with_rights(move || {
         server

@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 
 use super::CliError;
 use super::error::print_message;
-use super::publish::{PublishArgs, PublishPlan};
+use super::publish::{PublishArgs, PublishPlan, read};
 use super::sink_reporter::{SinkReporter, undelivered};
 use crate::collect::{Live, Tap};
 use crate::core::Core;
@@ -291,11 +291,6 @@ fn below(collector: &HttpTarget, path: &str) -> Result<HttpTarget, CliError> {
 
 fn wrong_url(why: String) -> CliError {
     CliError::expected(format!("--otlp: {why}"))
-}
-
-pub(super) fn read(path: &Path) -> Result<String, CliError> {
-    user_files::read(path)
-        .map_err(|error| CliError::expected(format!("{}: {error}", path.display())))
 }
 
 /// The target that a file names.

@@ -14,6 +14,7 @@ use super::server::{ANSWER, NatsServer};
 use super::subject::{HostName, SUMMARIES};
 use super::summary::{HostSummary, IncidentDigest};
 use crate::event::{Severity, Timestamp};
+use crate::system;
 use crate::text::error_chain;
 
 /// Maximum number of hosts; further ones are counted.
@@ -34,6 +35,14 @@ pub struct FleetHost {
     pub heard: Timestamp,
     /// Time between the stream's time in it and that.
     pub lag: Duration,
+}
+
+impl FleetHost {
+    /// Time since it was last heard of, by this host's clock, from which the server's may differ.
+    #[must_use]
+    pub fn silent(&self) -> Duration {
+        system::wall_now().since(self.heard)
+    }
 }
 
 /// Findings of one rule about containers of one image, on one or more hosts.

@@ -440,3 +440,53 @@ fn what_exists_on_the_server_is_not_changed_and_hostile_names_are_data() {
         text(&out.stderr)
     );
 }
+
+#[test]
+fn three_servers_of_which_each_is_killed_once_lose_nothing() {
+    if !is_ready() {
+        return;
+    }
+    let (ports, routes): (Vec<u16>, Vec<u16>) = (0..3).map(|_| (free_port(), free_port())).unzip();
+    let address = |port: &u16| format!("nats://127.0.0.1:{port}");
+    let joined = |ports: &[u16]| ports.iter().map(address).collect::<Vec<_>>().join(",");
+    let mut servers: Vec<TestServer> = (0..3)
+        .map(|number| {
+            let name = format!("node-{number}");
+            let (cluster, routes) = (address(&routes[number]), joined(&routes));
+            let options = ["-n", &name, "--cluster_name", "test", "--cluster", &cluster];
+            let options = options.into_iter().chain(["--routes", &routes]);
+            TestServer::start_with(ports[number], options.map(str::to_owned).collect())
+        })
+        .collect();
+    let url = joined(&ports);
+    let dir = tempfile::tempdir().unwrap();
+    let replicated = PublishLimits {
+        replicas: 3,
+        ..limits()
+    };
+    let published = Publishing::start(plain(&url), "host", replicated);
+    published.feed(500, 500);
+    published.tick();
+    let first = published.host.last();
+    published.wait("a cluster", |status| status.sent >= first);
+    for server in &mut servers {
+        server.kill();
+        published.feed(1_000, 500);
+        published.tick();
+        let last = published.host.last();
+        published.wait("two servers", |status| status.sent >= last);
+        server.run();
+        // It gets what it missed before the next one goes.
+        std::thread::sleep(Duration::from_secs(3));
+    }
+    let last = published.host.last();
+    let (status, _) = published.end();
+    assert_eq!((status.missed(), status.sent), (0, last));
+    let (_, all) = save(
+        &url,
+        "host",
+        &dir.path().join("all.jsonl.zst"),
+        &["--since=1h"],
+    );
+    assert_whole(&all, last);
+}

@@ -6,8 +6,8 @@ use ratatui::style::Style;
 use ratatui::text::Line;
 use ratatui::widgets::Widget as _;
 
-use super::FleetScreen;
 use super::rows::{FleetColumn, FleetPane, FleetRow, rows};
+use super::screen::FleetScreen;
 use crate::fleet::Fleet;
 use crate::tui::text::{fit, pad, things};
 use crate::tui::theme::Theme;

@@ -2,6 +2,7 @@
 
 mod draw;
 mod rows;
+mod screen;
 
 use std::time::{Duration, Instant};
 
@@ -16,7 +17,8 @@ use super::terminal;
 use super::wait::Waiter;
 use crate::event::Timestamp;
 use crate::fleet::{Fleet, HostName};
-use rows::{FleetPane, FleetRow};
+use rows::FleetPane;
+pub use screen::FleetScreen;
 
 /// Interval of frames without input.
 const FRAME: Duration = Duration::from_secs(1);
@@ -28,19 +30,6 @@ pub enum FleetChoice {
     Leave,
     /// To open this host: at its present, or shortly before this time.
     Open(HostName, Option<Timestamp>),
-}
-
-/// The state of the screen, which stays while a host is open.
-#[derive(Debug, Clone, Default)]
-pub struct FleetScreen {
-    pane: FleetPane,
-    /// The selected row of each pane, by what it is about.
-    selected: [String; 3],
-    /// The first row drawn, of each pane.
-    top: [usize; 3],
-    help: bool,
-    /// Height of the table in the last frame.
-    height: usize,
 }
 
 /// Shows the hosts until the user leaves or opens one. `name`: the server.
@@ -147,14 +136,6 @@ impl FleetScreen {
             self.selected[self.pane as usize].clone_from(&row.key);
         }
         None
-    }
-
-    /// The place of the selected row; the first while that is not there.
-    fn at(&self, rows: &[FleetRow]) -> usize {
-        let selected = &self.selected[self.pane as usize];
-        rows.iter()
-            .position(|row| row.key == *selected)
-            .unwrap_or(0)
     }
 }
 

@@ -2,7 +2,6 @@
 
 use crate::event::{Severity, Timestamp};
 use crate::fleet::{Fleet, FleetHost, HostName};
-use crate::system;
 use crate::tui::text::{coarse, count};
 
 /// A list of the screen.
@@ -132,10 +131,9 @@ pub(super) fn rows(fleet: &Fleet, pane: FleetPane) -> Vec<FleetRow> {
 }
 
 fn hosts(fleet: &Fleet) -> Vec<FleetRow> {
-    let now = system::wall_now();
     let row = |(name, host): (&HostName, &FleetHost)| {
         let summary = &host.summary;
-        let silent = now.since(host.heard);
+        let silent = host.silent();
         let heard = match summary.ended {
             true => "ended".to_owned(),
             false => coarse(silent),
