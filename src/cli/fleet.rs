@@ -172,7 +172,7 @@ fn show_host(
         from,
         present: false,
     };
-    let board = LinkBoard::new(&host.to_string(), false);
+    let board = LinkBoard::new(&host.to_string(), false).of_fleet();
     let assembly = Assembly::new(file, ssh::MOST, memory)?;
     let follower = HostFollower::start(plan, assembly, board.clone())?;
     let shown = ssh::show(&local.path, memory, &board, config, &|| ended.ended());
@@ -207,7 +207,7 @@ fn save(
         from,
         present: true,
     };
-    let board = LinkBoard::new(&host.to_string(), true);
+    let board = LinkBoard::new(&host.to_string(), true).of_fleet();
     let assembly = Assembly::new(file, u64::MAX, MemoryBudget::default())?;
     HostFollower::start(plan, assembly, board.clone())?.wait();
     let state = board.state();

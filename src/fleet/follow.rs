@@ -23,6 +23,8 @@ use crate::text::error_chain;
 const LOOK: Duration = Duration::from_millis(200);
 /// Pause after a failure.
 const PAUSE: Duration = Duration::from_secs(2);
+/// How long a reader of what is there tries again: a cluster may be choosing a leader.
+const PRESENT: Duration = Duration::from_secs(20);
 /// After this time without a block of the run that is read, another run has taken its place.
 const REPLACED: Duration = Duration::from_secs(5);
 
@@ -101,6 +103,7 @@ impl HostFollower {
 
 async fn follow(plan: &FollowPlan, mut assembly: Assembly, board: &LinkBoard) {
     let mut next = None;
+    let begun = Instant::now();
     while !board.left() {
         let stopped = read(plan, &mut assembly, board, &mut next).await;
         match stopped {
@@ -109,7 +112,7 @@ async fn follow(plan: &FollowPlan, mut assembly: Assembly, board: &LinkBoard) {
                 board.ended(why);
                 break;
             }
-            Err(Stop::Passing(why)) if plan.present => {
+            Err(Stop::Passing(why)) if plan.present && begun.elapsed() >= PRESENT => {
                 board.ended(why);
                 break;
             }

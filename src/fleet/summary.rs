@@ -111,7 +111,7 @@ impl HostSummary {
                 rank: incident.rank,
                 container,
                 image,
-                what: text(incident.sentence(" > ")),
+                what: text(incident.sentence(">")),
                 first: incident.first,
                 last: incident.last,
                 active: incident.active,
