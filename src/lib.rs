@@ -16,6 +16,7 @@ pub mod detect;
 pub mod drift;
 pub mod event;
 mod evidence;
+pub mod fleet;
 #[cfg(test)]
 mod fuzz;
 pub mod incident;

@@ -39,6 +39,10 @@ pub(super) const EXAMPLES: &[Example] = &[
     example("hullwatch list", "sudo hullwatch list findings --filter 'sev>=h' --json", "Print the serious findings, one JSON object a line."),
     example("hullwatch record", "sudo hullwatch record --detach incident.jsonl.zst", "Record in the background."),
     example("hullwatch record", "sudo hullwatch record --ring /var/lib/hullwatch --keep 48h --pin high", "Keep the last two days, and segments with serious findings for longer."),
+    example("hullwatch record", "sudo hullwatch record --ring /var/lib/hullwatch --publish \
+                                tls://nats.example.com:4222 --publish-credentials /etc/hullwatch/nats", "Record the last hours, and publish them for hullwatch fleet."),
+    example("hullwatch fleet", "hullwatch fleet tls://nats.example.com:4222 --credentials ~/nats.creds", "Show all hosts that publish there."),
+    example("hullwatch fleet", "hullwatch fleet nats://localhost:4222 --host web-1 --since 6h --save web-1.jsonl.zst", "Save what the server keeps of a host since six hours ago."),
     example("hullwatch ring list", "hullwatch ring list /var/lib/hullwatch", "List the recorded segments."),
     example("hullwatch replay", "hullwatch replay /var/lib/hullwatch --at -2h", "Show what happened two hours ago."),
     example("hullwatch list", "hullwatch list findings --recording /var/lib/hullwatch --since \

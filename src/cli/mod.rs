@@ -17,6 +17,7 @@ mod doctor;
 mod doctor_runtimes;
 mod drift;
 mod error;
+mod fleet;
 mod harden;
 mod keys;
 mod learn;
@@ -33,6 +34,7 @@ mod period;
 mod policy;
 mod posture;
 mod privileges;
+mod publish;
 mod record;
 mod record_ring;
 mod replay;
@@ -102,6 +104,7 @@ enum CliCommand {
     Stop(stop::Args),
     Ring(ring::Args),
     Replay(replay::Args),
+    Fleet(fleet::Args),
     Report(report::Args),
     Demo(demo::Args),
     Drift(drift::Args),
@@ -172,6 +175,7 @@ pub fn main() -> ExitCode {
         Some(CliCommand::Stop(args)) => stop::run(&args),
         Some(CliCommand::Ring(args)) => ring::run(&args),
         Some(CliCommand::Replay(args)) => replay::run(&args),
+        Some(CliCommand::Fleet(args)) => fleet::run(&args),
         Some(CliCommand::Report(args)) => report::run(&args),
         Some(CliCommand::Demo(args)) => demo::run(&args),
         Some(CliCommand::Drift(args)) => drift::run(&args),
@@ -202,6 +206,7 @@ impl Cli {
         let screen = match &self.command {
             None | Some(CliCommand::Attach(_)) => true,
             Some(CliCommand::Replay(args)) => args.output.no_output_selected(),
+            Some(CliCommand::Fleet(args)) => args.draws(),
             Some(CliCommand::Demo(args)) => args.output.no_output_selected(),
             Some(_) => false,
         };

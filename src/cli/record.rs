@@ -70,7 +70,7 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, CliError> {
     let mut sinks = args.sinks.start()?;
     let tap = sinks.tap(Some(Box::new(live::PolicyReporter)));
     let live = live::start(&args.live, tap, Some(file))?;
-    sinks.start_metrics(live.core())?;
+    sinks.begin(&live)?;
     give_up_files();
     if args.detached {
         tell_ready(&nothing)?;

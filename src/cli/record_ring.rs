@@ -107,7 +107,7 @@ pub(super) fn run(
         .map_err(|error| fail(&error))?;
     let tap = sinks.tap(Some(Box::new(live::PolicyReporter)));
     let live = live::start(watch, tap, Some(&first))?;
-    sinks.start_metrics(live.core())?;
+    sinks.begin(&live)?;
     give_up_files();
     let mut ring = RingRecorder {
         directory,

@@ -17,8 +17,9 @@ pub(super) fn undelivered(status: &SinkStatus) -> String {
     let parts = parts.iter().filter(|(count, _)| *count > 0);
     let parts: Vec<String> = parts.map(|(count, why)| format!("{count} {why}")).collect();
     let error = status.error.as_ref();
+    let what = if status.events { "events" } else { "messages" };
     format!(
-        "{}: {} of {} messages were not delivered: {}{}",
+        "{}: {} of {} {what} were not delivered: {}{}",
         status.name,
         status.missed(),
         status.missed() + status.sent,

@@ -9,10 +9,12 @@ use parking_lot::Mutex;
 
 use super::CliError;
 use super::error::print_message;
+use super::publish::{PublishArgs, PublishPlan, read};
 use super::sink_reporter::{SinkReporter, undelivered};
 use crate::collect::{Live, Tap};
 use crate::core::Core;
 use crate::event::{Event, Severity};
+use crate::fleet::Publisher;
 use crate::metrics::{EventCounts, MetricsServer, MetricsSource, OtlpMetrics, OtlpMetricsSender};
 use crate::sink::{
     CommandSink, Delivery, HttpClient, HttpTarget, JournalSink, OtlpHost, OtlpSink, Outlet,
@@ -22,6 +24,9 @@ use crate::user_files;
 
 /// Holds the URL of the webhook where no file does.
 const WEBHOOK: &str = "HULLWATCH_NOTIFY_WEBHOOK";
+
+/// Time at the end for what was not published yet.
+const GRACE: Duration = Duration::from_secs(5);
 
 /// A receiver and its name.
 type Means = (String, Box<dyn Delivery>);
@@ -93,8 +98,12 @@ pub(super) struct SinkArgs {
     #[arg(long, value_name = "ADDRESS")]
     metrics: Option<SocketAddr>,
 
+    #[command(flatten)]
+    publish: PublishArgs,
+
+    // From here on each names its heading.
     /// Also trust the certificate authorities in this PEM file, besides the host's
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", help_heading = "Notifications")]
     ca_file: Option<PathBuf>,
 }
 
@@ -149,6 +158,7 @@ impl SinkArgs {
             };
             watcher.add(outlet, wanted);
         }
+        let publish = self.publish.read(self.ca_file.as_deref())?;
         let metrics = self.metrics.map(|address| {
             MetricsServer::bind(address)
                 .map_err(|error| CliError::expected(format!("--metrics {address}: {error}")))
@@ -159,8 +169,14 @@ impl SinkArgs {
             let counters = board.add(format!("otlp metrics {}", metrics.target.name()));
             (metrics, counters)
         });
+        let publish = publish.map(|plan| {
+            let counters = board.add_of_events(format!("publish {}", plan.server.name()));
+            (plan, counters)
+        });
         Ok(Sinks {
             board,
+            publish,
+            publisher: None,
             metrics: metrics.transpose()?,
             otlp_metrics,
             metrics_sender: None,
@@ -277,11 +293,6 @@ fn wrong_url(why: String) -> CliError {
     CliError::expected(format!("--otlp: {why}"))
 }
 
-fn read(path: &Path) -> Result<String, CliError> {
-    user_files::read(path)
-        .map_err(|error| CliError::expected(format!("{}: {error}", path.display())))
-}
-
 /// The target that a file names.
 fn target(path: &Path) -> Result<HttpTarget, CliError> {
     HttpTarget::parse(&read(path)?)
@@ -298,6 +309,9 @@ pub(super) struct Sinks {
     /// Metrics that are sent once watching begins, with the counters of their requests.
     otlp_metrics: Option<(OtlpMetrics, Arc<SinkCounters>)>,
     metrics_sender: Option<OtlpMetricsSender>,
+    /// The stream is published once watching begins.
+    publish: Option<(PublishPlan, Arc<SinkCounters>)>,
+    publisher: Option<Publisher>,
     counts: Option<Arc<EventCounts>>,
 }
 
@@ -333,13 +347,16 @@ impl Sinks {
         }))
     }
 
-    /// Serves and sends metrics from now on, as requested.
-    pub(super) fn start_metrics(&mut self, core: &Arc<Mutex<Core>>) -> std::io::Result<()> {
+    /// Publishes the stream, and serves and sends metrics from now on, as requested.
+    pub(super) fn begin(&mut self, live: &Live) -> std::io::Result<()> {
+        if let Some((plan, counters)) = self.publish.take() {
+            self.publisher = Some(plan.start(Box::new(live.publishing()), counters)?);
+        }
         let Some(events) = self.counts.clone() else {
             return Ok(());
         };
         let source = MetricsSource {
-            core: Arc::clone(core),
+            core: Arc::clone(live.core()),
             events,
             sinks: self.board(),
         };
@@ -375,12 +392,19 @@ impl Sinks {
 
     /// Ends the sinks, and reports undelivered messages.
     pub(super) fn end(&mut self) {
+        let deadline = Instant::now() + GRACE;
+        if let Some(publisher) = &self.publisher {
+            publisher.close(deadline);
+        }
         if let Some(sender) = &mut self.metrics_sender {
             sender.close();
         }
         self.watcher.lock().end();
         if let Some(sender) = &mut self.metrics_sender {
             sender.end();
+        }
+        if let Some(publisher) = &mut self.publisher {
+            publisher.join(deadline);
         }
         for status in self.board.statuses() {
             if status.missed() > 0 {

@@ -25,14 +25,14 @@ use crate::user_files::{self, Creation, InvokingUser};
 /// The program that connects to the other host.
 const PROGRAM: &str = "HULLWATCH_SSH";
 /// The largest temporary recording, bytes.
-const MOST: u64 = 2 << 30;
+pub(super) const MOST: u64 = 2 << 30;
 /// How long the first line of the recording may take.
 const FIRST: Duration = Duration::from_secs(60);
 
 /// The recording here.
-struct LocalRecording {
+pub(super) struct LocalRecording {
     /// Where it can be opened.
-    path: PathBuf,
+    pub(super) path: PathBuf,
     /// A file without a name, which exists for as long as it is open.
     _unnamed: Option<File>,
 }
@@ -141,7 +141,7 @@ fn create(path: &Path) -> Result<File, CliError> {
 }
 
 /// A recording that the user named.
-fn kept(path: &Path) -> Result<(File, LocalRecording), CliError> {
+pub(super) fn kept(path: &Path) -> Result<(File, LocalRecording), CliError> {
     let local = LocalRecording {
         path: path.to_owned(),
         _unnamed: None,
@@ -150,7 +150,7 @@ fn kept(path: &Path) -> Result<(File, LocalRecording), CliError> {
 }
 
 /// A recording that is gone when this process is, however it ends.
-fn unnamed(session: &SessionId) -> Result<(File, LocalRecording), CliError> {
+pub(super) fn unnamed(session: &SessionId) -> Result<(File, LocalRecording), CliError> {
     let path = std::env::temp_dir().join(format!("hullwatch-{session}.jsonl.zst"));
     let file = create(&path)?;
     // Opened for reading by itself: the lock is on what is written to.
@@ -165,7 +165,7 @@ fn unnamed(session: &SessionId) -> Result<(File, LocalRecording), CliError> {
 }
 
 /// Opens the screen once the recording has begun.
-fn show(
+pub(super) fn show(
     path: &Path,
     memory: MemoryBudget,
     board: &LinkBoard,

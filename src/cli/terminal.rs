@@ -23,7 +23,7 @@ pub(super) struct Args {
     /// interrupted link continues where it was. HULLWATCH_SSH names another program than ssh
     #[arg(long, value_name = "USER@HOST", allow_hyphen_values = true, conflicts_with_all = [
         "allow_actions", "notify", "notify_command", "notify_webhook_file", "notify_journal",
-        "notify_syslog", "otlp", "otlp_metrics", "metrics",
+        "notify_syslog", "otlp", "otlp_metrics", "metrics", "publish",
     ])]
     ssh: Option<Destination>,
 
@@ -79,8 +79,8 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, CliError> {
     let answering = Arc::clone(&sinks);
     let attach: Attach = Box::new(move || {
         let live = attach()?;
-        let answers = answering.lock().start_metrics(live.core());
-        answers.map_err(|error| format!("metrics: {error}"))?;
+        let begun = answering.lock().begin(&live);
+        begun.map_err(|error| format!("cannot begin to report: {error}"))?;
         Ok(live)
     });
     let shown = tui::run_live(attach, &config);

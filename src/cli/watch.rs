@@ -82,7 +82,7 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, CliError> {
     let mut sinks = args.sinks.start()?;
     let tap = sinks.tap(Some(Box::new(selector)));
     let live = live::start(&args.live, tap, args.record.as_deref())?;
-    sinks.start_metrics(live.core())?;
+    sinks.begin(&live)?;
     give_up_files();
     printer.start()?;
     // The core's thread holds the core while it selects lines: in this order here, too.

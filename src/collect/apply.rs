@@ -24,6 +24,7 @@ pub(super) fn run(
             let mut core = shared.core.lock();
             let mut recorder = shared.recorder.lock();
             let mut learner = shared.learner.lock();
+            let mut published = shared.published.lock();
             for mut event in batch.by_ref().take(TURN) {
                 event.seq = shared.seq.fetch_add(1, Ordering::Relaxed) + 1;
                 let event = Arc::new(event);
@@ -31,14 +32,17 @@ pub(super) fn run(
                 if let Some(past) = &shared.past {
                     past.push(&event, &core);
                 }
-                for follower in [recorder.as_mut(), learner.as_mut()].into_iter().flatten() {
+                for follower in [&mut *recorder, &mut *learner, &mut *published]
+                    .into_iter()
+                    .flatten()
+                {
                     follower.event(&event);
                 }
                 if let Some(tap) = tap.as_mut() {
                     tap.event(&event, &mut core);
                 }
             }
-            drop((core, recorder, learner));
+            drop((core, recorder, learner, published));
             if let Some(past) = &shared.past {
                 past.settle();
             }

@@ -12,7 +12,8 @@ use parking_lot::Mutex;
 use super::baselines::BaselineWatch;
 use super::drift_scan::ScanQueue;
 use super::policy::{PolicyFile, PolicyWatch};
-use super::shared::{LiveShared, Tap};
+use super::publishing::LivePublishing;
+use super::shared::{LiveShared, Tap, end_follower};
 use super::{apply, blind, capabilities, collector, event_queue};
 use crate::containers::inventory::Inventory;
 use crate::containers::{EngineKind, EngineState, RuntimeOptions};
@@ -156,6 +157,7 @@ impl Live {
             seq: AtomicU64::new(0),
             recorder: Mutex::new(None),
             learner: Mutex::new(None),
+            published: Mutex::new(None),
             engines: Mutex::new(if options.runtimes.docker {
                 BTreeMap::from([(EngineKind::Docker, EngineState::Connecting)])
             } else {
@@ -399,6 +401,26 @@ impl Live {
         Ok(before.map(Recorder::finish))
     }
 
+    /// What a publisher of the stream needs.
+    #[must_use]
+    pub fn publishing(&self) -> LivePublishing {
+        let header = self.header(&self.shared.core.lock(), None);
+        LivePublishing::new(Arc::clone(&self.shared), header)
+    }
+
+    /// The header of a recording that begins now, in this folder.
+    fn header(&self, core: &Core, folder: Option<&Path>) -> Header {
+        let machine = Machine::default().read(folder.unwrap_or(Path::new(".")));
+        let mut header = Header::here(core.state.now, core.detector.settings().clone());
+        header.machine = Some(machine);
+        header.tiers.clone_from(&self.report.attached);
+        header.blind.clone_from(&self.blind);
+        // Readers of the header may be in another directory.
+        let file = self.policy_path().and_then(|p| std::path::absolute(p).ok());
+        header.policy_file = file.map(|path| path.display().to_string());
+        header
+    }
+
     /// A recorder that begins with the state in `core`, which stays locked.
     fn recorder(
         &self,
@@ -411,14 +433,7 @@ impl Live {
             RecordingTarget::Nowhere | RecordingTarget::Pipe { .. } => None,
         };
         let folder = folder.filter(|folder| !folder.as_os_str().is_empty());
-        let machine = Machine::default().read(folder.unwrap_or(Path::new(".")));
-        let mut header = Header::here(core.state.now, core.detector.settings().clone());
-        header.machine = Some(machine);
-        header.tiers.clone_from(&self.report.attached);
-        header.blind.clone_from(&self.blind);
-        // Readers of the header may be in another directory.
-        let file = self.policy_path().and_then(|p| std::path::absolute(p).ok());
-        header.policy_file = file.map(|path| path.display().to_string());
+        let header = self.header(core, folder);
         let next = self.shared.seq.load(Ordering::Relaxed) + 1;
         let events = state::snapshot(&core.state, next);
         let count = events.len() as u64;
@@ -464,15 +479,13 @@ impl Live {
             let _ = thread.join();
         }
         end_follower(self.shared.learner.lock().take());
+        // Its reader may be away: it is not waited for here.
+        if let Some(published) = self.shared.published.lock().take() {
+            published.close();
+        }
         let recorder = self.shared.recorder.lock().take();
         recorder.map(Recorder::finish)
     }
-}
-
-/// Lets a follower without a file handle queued events, and ends it.
-fn end_follower(follower: Option<Recorder>) {
-    // It writes nothing, so it cannot fail.
-    let _ = follower.map(Recorder::finish);
 }
 
 impl Drop for Live {

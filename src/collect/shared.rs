@@ -26,6 +26,8 @@ pub(super) struct LiveShared {
     pub(super) recorder: Mutex<Option<Recorder>>,
     /// Learns from the stream in addition to a recording; without a file.
     pub(super) learner: Mutex<Option<Recorder>>,
+    /// Publishes the stream in addition to a recording.
+    pub(super) published: Mutex<Option<Recorder>>,
     /// The recent past, where it is kept.
     pub(super) past: Option<Arc<Past>>,
     /// States of the queried engines; for several containerds the latest one.
@@ -39,4 +41,10 @@ pub(super) struct LiveShared {
     pub(super) answered: Mutex<VecDeque<Response>>,
     /// Containers with a requested drift scan.
     pub(super) scan_requests: Mutex<Vec<ContainerId>>,
+}
+
+/// Lets a follower without a file handle queued events, and ends it.
+pub(super) fn end_follower(follower: Option<Recorder>) {
+    // It writes nothing, so it cannot fail.
+    let _ = follower.map(Recorder::finish);
 }

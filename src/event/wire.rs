@@ -81,6 +81,13 @@ impl Event {
         Self::from_json_sharing(line, &mut ContainerIds::default())
     }
 
+    /// The number in a line that this program wrote, without reading the whole line; `None` when it is
+    /// no event.
+    #[must_use]
+    pub fn number_in(line: &[u8]) -> Option<u64> {
+        common_fields::read(line).map(|common| common.seq)
+    }
+
     /// Reads one JSON line of many, whose container ids are shared.
     ///
     /// # Errors

@@ -23,6 +23,8 @@ pub enum LinkState {
 #[derive(Debug, Clone)]
 pub struct LinkBoard {
     name: Arc<str>,
+    /// The word for the means by which the host is reached.
+    pub means: &'static str,
     /// What arrives stays in a file.
     pub recorded: bool,
     state: Arc<Mutex<LinkState>>,
@@ -33,15 +35,25 @@ pub struct LinkBoard {
 }
 
 impl LinkBoard {
-    /// A link to this host that carries data.
+    /// A link by ssh to this host that carries data.
     #[must_use]
     pub fn new(name: &str, recorded: bool) -> Self {
         Self {
             name: name.into(),
+            means: "ssh",
             recorded,
             state: Arc::new(Mutex::new(LinkState::Up)),
             left: Arc::default(),
             over: Arc::default(),
+        }
+    }
+
+    /// The same host, by a server between.
+    #[must_use]
+    pub fn of_fleet(self) -> Self {
+        Self {
+            means: "fleet",
+            ..self
         }
     }
 
@@ -100,11 +112,11 @@ impl LinkBoard {
         }
     }
 
-    pub(super) fn left(&self) -> bool {
+    pub(crate) fn left(&self) -> bool {
         self.left.load(Ordering::Relaxed)
     }
 
-    pub(super) fn over(&self) {
+    pub(crate) fn over(&self) {
         self.over.store(true, Ordering::Relaxed);
     }
 }

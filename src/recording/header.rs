@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::detect::Settings;
 use crate::event::Timestamp;
 use crate::machine::MachineFacts;
+use crate::masking::mask_json;
 
 /// The recording format this version writes. It grows by one when a line written by a newer
 /// version could mislead an older reader; new types and fields alone do not change it.
@@ -80,6 +81,19 @@ impl Header {
             cgroup: cgroup_mode().to_owned(),
             settings,
             ..Self::default()
+        }
+    }
+
+    /// The header of a recording in which secrets are masked.
+    #[must_use]
+    pub fn masked(self) -> Self {
+        let masked = serde_json::to_value(&self).ok().and_then(|mut value| {
+            mask_json(&mut value);
+            serde_json::from_value(value).ok()
+        });
+        Self {
+            redaction: Redaction::Secrets,
+            ..masked.unwrap_or(self)
         }
     }
 }

@@ -24,6 +24,7 @@ mod recorder;
 mod report;
 pub mod ring;
 mod seek;
+mod segments;
 mod source;
 mod writer;
 
@@ -39,6 +40,7 @@ pub use read_ahead::{Batch, ReadAhead, RecordingPiece};
 pub use reader::{RecordedItem, RecordingReader};
 pub use recorder::{Follower, Recorder, RecorderStatus, RecordingTarget};
 pub use report::{Damage, ReadReport};
+pub use segments::SegmentSource;
 pub use writer::{RecordingSummary, Writer, finding_line};
 
 #[cfg(test)]

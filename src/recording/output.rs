@@ -83,6 +83,8 @@ pub(super) struct RecordingOutput {
     /// Bytes written to it.
     stored: Arc<AtomicU64>,
     sink: Sink,
+    /// It had no name from the start.
+    unnamed: bool,
     /// How often others had written into the file.
     foreign: u64,
     /// Bytes of lines in the frame so far.
@@ -128,7 +130,7 @@ impl RecordingOutput {
         Ok(Self::new(path.to_owned(), check, stored, sink))
     }
 
-    /// Writes into a pipe, compressed: its reader decides how fast.
+    /// Writes into a pipe or an open file, compressed; the reader of a pipe decides how fast.
     ///
     /// # Errors
     /// When the pipe cannot be used.
@@ -147,11 +149,13 @@ impl RecordingOutput {
     }
 
     fn new(path: PathBuf, check: File, stored: Arc<AtomicU64>, sink: Sink) -> Self {
+        let unnamed = check.metadata().is_ok_and(|facts| facts.nlink() == 0);
         Self {
             path,
             check,
             stored,
             sink,
+            unnamed,
             foreign: 0,
             frame_bytes: 0,
             pending: Vec::new(),
@@ -335,7 +339,7 @@ impl RecordingOutput {
         let facts = self.check.metadata().map_err(|e| self.fail(e))?;
         let (size, written) = (facts.len(), self.stored.load(Ordering::Relaxed));
         let path = self.path.clone();
-        if facts.is_file() && facts.nlink() == 0 {
+        if facts.is_file() && facts.nlink() == 0 && !self.unnamed {
             return Err(RecordingError::Removed(path));
         }
         if facts.is_file() && size < written {

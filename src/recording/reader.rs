@@ -65,6 +65,16 @@ struct EndFields<'a> {
     events: u64,
 }
 
+impl Header {
+    /// Reads the first line of a recording.
+    ///
+    /// # Errors
+    /// When it is none.
+    pub fn read(line: &[u8]) -> Result<Self, String> {
+        read_header(line)
+    }
+}
+
 impl RecordingReader {
     /// Opens a recording file, plain or zstd, and reads its header.
     ///

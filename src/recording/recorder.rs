@@ -11,9 +11,10 @@ use parking_lot::Mutex;
 use super::backlog::Backlog;
 use super::output::WhenFull;
 use super::writer::{RecordingSummary, Writer};
-use super::{Header, RecordingError};
+use super::{Header, RecordingError, Redaction};
 use crate::core::Core;
-use crate::event::{Event, Kind};
+use crate::event::{ContainerIds, Event, Kind, Lost, LostReason};
+use crate::masking::mask_json;
 use crate::memory::Share;
 use crate::system;
 
@@ -136,7 +137,8 @@ impl Recorder {
                         writer
                     })),
                 };
-                record(writer, follower, core, snapshot, &queue, &shared)
+                let masked = first.redaction == Redaction::Secrets;
+                record(writer, follower, core, masked, snapshot, &queue, &shared)
             })
             .map_err(|error| RecordingError::Create {
                 path: path.to_owned(),
@@ -147,6 +149,11 @@ impl Recorder {
             status,
             thread,
         })
+    }
+
+    /// Ends the recording after the queued events, without waiting for it.
+    pub fn close(&self) {
+        self.backlog.close();
     }
 
     /// Queues the next event; never blocks.
@@ -187,6 +194,30 @@ impl Recorder {
     }
 }
 
+/// The event without secrets, as a reader will see it. One that cannot be masked becomes a lost one.
+fn mask(event: &Arc<Event>, ids: &mut ContainerIds) -> Arc<Event> {
+    // Nothing in these is text of a program.
+    if matches!(event.kind, Kind::Tick(_) | Kind::Lost(_)) {
+        return Arc::clone(event);
+    }
+    let mut masked = || {
+        let mut line = Vec::new();
+        event.write_json(&mut line).ok()?;
+        let mut value = serde_json::from_slice(&line).ok()?;
+        mask_json(&mut value);
+        let line = serde_json::to_vec(&value).ok()?;
+        Event::from_json_sharing(&line, ids).ok()
+    };
+    Arc::new(masked().unwrap_or_else(|| Event {
+        kind: Kind::Lost(Lost {
+            reason: LostReason::Recorder,
+            count: 1,
+            detail: "it could not be masked".to_owned(),
+        }),
+        ..Event::clone(event)
+    }))
+}
+
 /// Waits for space on the disk until the recording should end; meanwhile the backlog takes events,
 /// and notes those that it drops.
 fn when_full(backlog: Arc<Backlog>, status: Arc<Mutex<RecorderStatus>>) -> WhenFull {
@@ -207,11 +238,13 @@ fn record(
     writer: Result<Option<Writer>, RecordingError>,
     mut follower: Option<Box<dyn Follower>>,
     mut core: Core,
+    masked: bool,
     snapshot: Vec<Event>,
     backlog: &Backlog,
     status: &Mutex<RecorderStatus>,
 ) -> Result<RecordingSummary, RecordingError> {
     let mut taken = 0;
+    let mut masked = masked.then(ContainerIds::default);
     let (mut writer, failed) = match writer {
         Ok(writer) => (writer, None),
         Err(error) => (None, Some(error)),
@@ -224,6 +257,10 @@ fn record(
         loop {
             taken += Vec::len(&batch) as u64;
             for event in &batch {
+                let event = match &mut masked {
+                    Some(ids) => &mask(event, ids),
+                    None => event,
+                };
                 core.apply(event);
                 if let Some(follower) = &mut follower {
                     follower.event(event, &core);
@@ -262,7 +299,7 @@ fn record(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::{LostReason, Timestamp};
+    use crate::event::Timestamp;
 
     /// The other side takes events as fast as it can from a backlog with hardly any room.
     #[test]

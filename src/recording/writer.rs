@@ -75,11 +75,11 @@ impl Writer {
         })
     }
 
-    /// Writes the header into a pipe, compressed as everything after it.
+    /// Writes the header into a pipe or an open file, compressed as everything after it.
     ///
     /// # Errors
     /// When it cannot be written.
-    pub(super) fn to_pipe(pipe: File, header: &Header) -> Result<Self, RecordingError> {
+    pub fn to_pipe(pipe: File, header: &Header) -> Result<Self, RecordingError> {
         let output = RecordingOutput::to_pipe(pipe);
         let output = output.map_err(|error| RecordingError::create(Path::new("the link"), error));
         Self::begin(output?, header)

@@ -10,6 +10,8 @@ use parking_lot::Mutex;
 pub struct SinkStatus {
     /// Its name, e.g. `webhook hooks.example.com`; without secrets.
     pub name: String,
+    /// The numbers are of events of the stream, instead of messages.
+    pub events: bool,
     /// Messages that were delivered.
     pub sent: u64,
     /// Messages that did not fit into its queue.
@@ -34,6 +36,8 @@ impl SinkStatus {
 #[derive(Debug, Default)]
 pub struct SinkCounters {
     pub(super) name: String,
+    /// The numbers are of events.
+    pub(super) events: bool,
     /// Messages that were put into its queue.
     pub(super) accepted: AtomicU64,
     pub(super) sent: AtomicU64,
@@ -57,6 +61,16 @@ impl SinkCounters {
         *self.error.lock() = None;
     }
 
+    /// Counts messages that found no room.
+    pub fn found_no_room(&self, messages: u64) {
+        self.dropped.fetch_add(messages, Ordering::Relaxed);
+    }
+
+    /// Reports why an attempt failed that will be repeated.
+    pub fn fails(&self, why: String) {
+        *self.error.lock() = Some(why);
+    }
+
     /// Counts messages that are given up, for this reason.
     pub fn give_up(&self, messages: u64, why: String) {
         self.failed.fetch_add(messages, Ordering::Relaxed);
@@ -75,6 +89,7 @@ impl SinkCounters {
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         SinkStatus {
             name: self.name.clone(),
+            events: self.events,
             sent: count(&self.sent),
             dropped: count(&self.dropped),
             withheld: count(&self.withheld),
@@ -92,6 +107,17 @@ impl SinkBoard {
     /// Adds a sink that delivers something else than messages about findings.
     pub fn add(&mut self, name: String) -> Arc<SinkCounters> {
         let counters = SinkCounters::new(name);
+        self.0.push(Arc::clone(&counters));
+        counters
+    }
+
+    /// Adds a sink that delivers events of the stream.
+    pub fn add_of_events(&mut self, name: String) -> Arc<SinkCounters> {
+        let counters = Arc::new(SinkCounters {
+            name,
+            events: true,
+            ..SinkCounters::default()
+        });
         self.0.push(Arc::clone(&counters));
         counters
     }

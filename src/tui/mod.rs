@@ -24,6 +24,7 @@ pub mod export;
 mod file_tree;
 mod file_tree_look;
 mod filter;
+mod fleet;
 #[cfg(test)]
 mod fuzz;
 mod glyphs;
@@ -83,6 +84,7 @@ pub use chord::Chord;
 pub use config::{Config, ConfigError};
 pub use drawn::Drawn;
 pub use filter::Filter;
+pub use fleet::{FleetChoice, FleetScreen, run_fleet};
 pub use keymap::{Binding, BindingError, Keymap};
 pub use location::Location;
 pub use pane::Pane;

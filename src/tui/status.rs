@@ -187,7 +187,7 @@ impl Status {
 
     /// Adds the link by which the recording arrives.
     pub(super) fn with_link(mut self, link: &LinkBoard) -> Self {
-        self.engine = format!("ssh {}", link.name());
+        self.engine = format!("{} {}", link.means, link.name());
         if !link.recorded {
             self.doing.clear();
         }

@@ -142,6 +142,11 @@ pub(super) fn at_last(keep: Box<dyn FnOnce() + Send>) {
 /// Ends the program after a signal or a hang-up when the loop does not end by itself: it may be
 /// blocked in a write to a terminal that is not read.
 pub(super) fn watch_over() -> io::Result<()> {
+    // One thread watches for the whole program, which may open several screens in turn.
+    static WATCHED: AtomicBool = AtomicBool::new(false);
+    if WATCHED.swap(true, Ordering::SeqCst) {
+        return Ok(());
+    }
     let (requested, ask) = UnixStream::pair()?;
     for signal in [SIGINT, SIGTERM, SIGHUP, SIGQUIT] {
         signal_hook::low_level::pipe::register(signal, ask.try_clone()?)?;
