@@ -13,6 +13,7 @@ use super::event_queue::EventQueue;
 use super::fetching_scripts::FetchingScripts;
 use super::host_entries::HostEntries;
 use super::lifecycle::Lifecycle;
+use super::older_links::OlderLinks;
 use super::password_hashes;
 use super::program_files::ProgramFiles;
 use super::root_files::RootFiles;
@@ -34,7 +35,7 @@ use crate::memory::Share;
 use crate::probe::{Due, Observation, Observed, Presence, Probe};
 use crate::response::ResponseResult;
 use crate::state::Owner;
-use crate::system::OwnProcess;
+use crate::system::{self, OwnProcess};
 
 /// Interval at which the kernel's buffer is read.
 const POLL: Duration = Duration::from_millis(20);
@@ -54,6 +55,7 @@ pub(super) struct Collector<'a> {
     pub(super) unwatched: UnwatchedContainers,
     inputs: StandardInputs,
     scripts: FetchingScripts,
+    links: OlderLinks,
     programs: ProgramFiles,
     pub(super) entries: HostEntries,
     pub(super) facts: ContainerFacts,
@@ -109,6 +111,7 @@ pub(super) fn run(
         unwatched: UnwatchedContainers::default(),
         inputs: StandardInputs::default(),
         scripts: FetchingScripts::default(),
+        links: OlderLinks::new(system::wall_now()),
         programs: ProgramFiles::default(),
         entries: HostEntries::default(),
         facts: ContainerFacts::default(),
@@ -409,6 +412,7 @@ impl Collector<'_> {
                 _ => {}
             }
             let init = self.lifecycle.init(id);
+            self.links.follow(ts, init.unwrap_or(pid), &mut kind);
             self.root_files.correct(id, init, &mut kind, &self.facts);
             password_hashes::note(init.unwrap_or(pid), &mut kind);
             self.programs.note(init.unwrap_or(pid), &mut kind);

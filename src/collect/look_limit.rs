@@ -3,24 +3,40 @@
 
 use crate::event::Timestamp;
 
-/// Maximum number of looks within a second.
+/// Maximum number of looks within a second, unless another one is given.
 const MAX_LOOKS: u32 = 8;
 
 /// Counts the looks of the present second.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct LookLimit {
     second: i64,
     looks: u32,
+    most: u32,
+}
+
+impl Default for LookLimit {
+    fn default() -> Self {
+        Self::of(MAX_LOOKS)
+    }
 }
 
 impl LookLimit {
+    /// A limit of so many looks within a second.
+    pub(super) fn of(most: u32) -> Self {
+        Self {
+            second: 0,
+            looks: 0,
+            most,
+        }
+    }
+
     /// Whether there may be another look at this time; it is counted.
     pub(super) fn allows(&mut self, ts: Timestamp) -> bool {
         if self.second != ts.seconds() {
             (self.second, self.looks) = (ts.seconds(), 0);
         }
         self.looks += 1;
-        self.looks <= MAX_LOOKS
+        self.looks <= self.most
     }
 }
 

@@ -22,6 +22,7 @@ mod host_entries;
 mod lifecycle;
 mod live;
 mod look_limit;
+mod older_links;
 mod password_hashes;
 mod policy;
 mod program_files;

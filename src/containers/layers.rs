@@ -28,7 +28,7 @@ fn path_of(bytes: &[u8]) -> &Path {
 }
 
 /// `path` without its leading slashes, refused when it could climb out.
-fn relative(path: &[u8]) -> Option<&Path> {
+pub(super) fn relative(path: &[u8]) -> Option<&Path> {
     let start = path.iter().position(|b| *b != b'/')?;
     let path = path.get(start..)?;
     let climbs = path.split(|b| *b == b'/').any(|part| part == b"..");
@@ -70,12 +70,12 @@ fn open_below(root: &Bytes, path: &[u8], resolve: ResolveFlags) -> io::Result<Fi
     Ok(file)
 }
 
-fn directory(path: &Bytes) -> io::Result<OwnedFd> {
+pub(super) fn directory(path: &Bytes) -> io::Result<OwnedFd> {
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     Ok(open(path_of(path), flags, Mode::empty())?)
 }
 
-fn beneath(
+pub(super) fn beneath(
     root: &OwnedFd,
     path: &Path,
     flags: OFlags,

@@ -41,6 +41,11 @@ pub(super) fn read_stat(stat: &[u8]) -> Option<(u32, u64)> {
     Some((ppid, start))
 }
 
+/// When a process that runs now started.
+pub(crate) fn started_at(pid: u32) -> Option<Timestamp> {
+    started(pid, crate::system::boot_time())
+}
+
 /// When a process started.
 pub(super) fn started(pid: u32, boot: Timestamp) -> Option<Timestamp> {
     let (_, ticks) = read_stat(&fs::read(format!("/proc/{pid}/stat")).ok()?)?;

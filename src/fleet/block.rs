@@ -10,7 +10,7 @@ use sha2::{Digest as _, Sha256};
 use crate::text::hex;
 
 const SEGMENT: &str = "Hullwatch-Segment";
-const NUMBER: &str = "Hullwatch-StreamBlock";
+const NUMBER: &str = "Hullwatch-Block";
 const FIRST: &str = "Hullwatch-First";
 const LAST: &str = "Hullwatch-Last";
 const DIGEST: &str = "Hullwatch-Sha256";
@@ -126,7 +126,7 @@ impl StreamBlock {
     }
 }
 
-/// BlockLines of a segment from its blocks.
+/// Takes the lines of a segment out of its blocks.
 pub struct SegmentDecoder(zstd::stream::write::Decoder<'static, BlockLines>);
 
 /// Decompressed bytes, bounded.

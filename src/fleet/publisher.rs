@@ -43,7 +43,7 @@ impl Publisher {
         let thread = std::thread::Builder::new()
             .name("publish".to_owned())
             .spawn(move || {
-                // StreamSending needs none of the rights that watching needs. If the kernel refuses to drop
+                // Sending needs none of the rights that watching needs. If the kernel refuses to drop
                 // them they are kept.
                 let _ = system::keep_capabilities(CapabilitySet::empty());
                 let _ = system::confine_calls();

@@ -232,3 +232,51 @@ fn refused_calls_are_reported_with_their_errno() {
     };
     assert_eq!((ran_as(&user.id), ran_as(&powerless.id)), (1000, 0));
 }
+
+/// Nobody saw these links being made: the kernel reports the text of a rename, not where it leads.
+#[test]
+fn a_path_through_a_link_that_is_older_than_the_watch_is_the_real_one() {
+    if !common::engine_is_ready() {
+        return;
+    }
+    let engine = Engine::tests();
+    let wait = "until [ -e /go ]; do sleep 0.2; done";
+    let script = format!(
+        "mkdir -p /root/.ssh /etc/cron.d; ln -s /etc /tmp/innocent; ln -s .ssh /root/s; touch /ready; \
+         {wait}; echo '* * * * * root id' >/tmp/a; mv /tmp/a /tmp/innocent/cron.d/job; \
+         echo ssh-ed25519 AAAA >/tmp/b; mv /tmp/b /root/s/authorized_keys; sleep 2"
+    );
+    let container = engine.run(&[], DEBIAN, &["sh", "-c", &script]);
+    let until = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    while !container.exec(&["ls", "/"]).contains("ready") {
+        assert!(std::time::Instant::now() < until, "{}", container.logs());
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    }
+    // The time of a link's making has a resolution of a second here.
+    std::thread::sleep(std::time::Duration::from_millis(2100));
+    let mut recording = Recording::start(&engine);
+    recording.wait_for_facts(&container.id);
+    container.exec(&["touch", "/go"]);
+    recording.wait_for_exit(&container.id);
+    let session = recording.stop();
+    let renamed: Vec<String> = reported(&session, &container.id)
+        .into_iter()
+        .filter(|(op, ..)| *op == FileOp::Rename)
+        .map(|(_, _, target, _)| target)
+        .collect();
+    assert!(
+        renamed.contains(&"/etc/cron.d/job".to_owned()),
+        "{renamed:?}"
+    );
+    assert!(
+        renamed.contains(&"/root/.ssh/authorized_keys".to_owned()),
+        "{renamed:?}"
+    );
+    let rules: Vec<&str> = session
+        .findings
+        .values()
+        .filter(|finding| finding["container"] == container.id.as_str())
+        .filter_map(|finding| finding["rule"].as_str())
+        .collect();
+    assert!(rules.contains(&"file.cron"), "{rules:?}");
+}
