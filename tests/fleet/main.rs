@@ -107,7 +107,7 @@ impl Publishing {
     fn end(mut self) -> (SinkStatus, Duration) {
         let begun = Instant::now();
         self.host.end();
-        let deadline = begun + Duration::from_secs(5);
+        let deadline = begun + PATIENCE;
         self.publisher.close(deadline);
         self.publisher.join(deadline);
         (self.status(), begun.elapsed())
@@ -269,20 +269,15 @@ fn a_dead_server_delays_nothing_and_every_loss_is_counted() {
     header.settings.memory = "16MiB".parse().unwrap();
     let dead = format!("nats://127.0.0.1:{}", free_port());
     let published = Publishing::start_of(plain(&dead), "host", limits(), &header, events);
-    let begun = Instant::now();
+    // If it waited for the server it would not return.
     published.feed(120_000, 1_000_000);
-    // It takes no longer than without a publisher: applying the events.
-    assert!(
-        begun.elapsed() < Duration::from_secs(60),
-        "{:?}",
-        begun.elapsed()
-    );
     published.wait("told", |status| {
         status.error.is_some() && status.dropped > 0
     });
     let last = published.host.last();
     let (status, took) = published.end();
-    assert!(took < Duration::from_secs(2), "{took:?}");
+    // It does not use the time that it has for a server that answers.
+    assert!(took < PATIENCE / 2, "{took:?}");
     assert!(status.events && status.sent == 0);
     assert!(status.missed() >= last, "{status:?}");
     let why = status.error.unwrap();
