@@ -1,6 +1,7 @@
 //! The command line, used by a person or a script.
 #![allow(clippy::unwrap_used)]
 
+mod context;
 mod hostile;
 mod list;
 mod period;

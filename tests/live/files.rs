@@ -240,10 +240,11 @@ fn a_path_through_a_link_that_is_older_than_the_watch_is_the_real_one() {
         return;
     }
     let engine = Engine::tests();
+    // After the time that counts as the start of a container, also for one that was found.
     let wait = "until [ -e /go ]; do sleep 0.2; done";
     let script = format!(
         "mkdir -p /root/.ssh /etc/cron.d; ln -s /etc /tmp/innocent; ln -s .ssh /root/s; touch /ready; \
-         {wait}; echo '* * * * * root id' >/tmp/a; mv /tmp/a /tmp/innocent/cron.d/job; \
+         {wait}; sleep 12; echo '* * * * * root id' >/tmp/a; mv /tmp/a /tmp/innocent/cron.d/job; \
          echo ssh-ed25519 AAAA >/tmp/b; mv /tmp/b /root/s/authorized_keys; sleep 2"
     );
     let container = engine.run(&[], DEBIAN, &["sh", "-c", &script]);

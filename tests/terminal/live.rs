@@ -210,9 +210,12 @@ fn the_evidence_of_an_incident_has_the_programs_that_run() {
     }
     let engine = Engine::tests();
     let name = format!("hw-evidence-{}", std::process::id());
-    let script =
-        "f=/tmp/busybox; cp /bin/busybox $f; echo >>$f; $f sleep 600 & sleep 1; rm $f; wait";
-    let _container = engine.run(&["--name", &name], BUSYBOX, &["sh", "-c", script]);
+    let script = "f=/tmp/busybox; cp /bin/busybox $f; echo >>$f; $f sleep 600 & sleep 1; rm $f; >/tmp/gone; wait";
+    let container = engine.run(&["--name", &name], BUSYBOX, &["sh", "-c", script]);
+    // Watching begins after that.
+    while !container.exec(&["ls", "/tmp"]).contains("gone") {
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    }
     let folder = tempfile::tempdir().unwrap();
     let program = env!("CARGO_BIN_EXE_hullwatch");
     let line = format!("cd {} && exec {program}", folder.path().display());
