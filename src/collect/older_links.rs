@@ -21,6 +21,8 @@ pub(super) struct OlderLinks {
     limit: LookLimit,
     /// Answers of this second, by container's init and path.
     known: BTreeMap<(u32, Bytes), Option<Bytes>>,
+    /// Whether a container's init started before the watch, of this second.
+    older: BTreeMap<u32, bool>,
     second: i64,
 }
 
@@ -31,6 +33,7 @@ impl OlderLinks {
             began,
             limit: LookLimit::of(MAX_LOOKS),
             known: BTreeMap::new(),
+            older: BTreeMap::new(),
             second: 0,
         }
     }
@@ -79,6 +82,13 @@ impl OlderLinks {
         if self.second != ts.seconds() {
             self.second = ts.seconds();
             self.known.clear();
+            self.older.clear();
+        }
+        // Before the bound: what containers born since then do must not use it up.
+        let began = self.began;
+        let older = self.older.entry(init);
+        if !*older.or_insert_with(|| started_at(init).is_some_and(|started| started < began)) {
+            return None;
         }
         let key = (init, path.clone());
         if let Some(answer) = self.known.get(&key) {
@@ -87,10 +97,30 @@ impl OlderLinks {
         if !self.limit.allows(ts) || self.known.len() >= MAX_KNOWN {
             return None;
         }
-        let before = started_at(init).is_some_and(|started| started < self.began);
         let root = Bytes::from(format!("/proc/{init}/root").as_str());
-        let answer = { before.then(|| lead_older(&root, path, self.began)) }.flatten();
+        let answer = lead_older(&root, path, self.began);
         self.known.insert(key, answer.clone());
         answer
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn containers_that_are_younger_than_the_watch_do_not_use_up_the_bound() {
+        let ts = Timestamp(7_000_000_000);
+        let renames = |links: &mut OlderLinks| {
+            for n in 0..1000 {
+                let path = Bytes::from(format!("/nosuch/{n}/x").as_str());
+                assert_eq!(links.lead(ts, std::process::id(), &path), None);
+            }
+            links.limit.allows(ts)
+        };
+        let mut links = OlderLinks::new(Timestamp(0));
+        assert!(renames(&mut links));
+        let mut links = OlderLinks::new(Timestamp(i64::MAX));
+        assert!(!renames(&mut links));
     }
 }
