@@ -15,7 +15,6 @@ use crate::fleet::{
 };
 use crate::link::{LinkBoard, LinkState, SessionId};
 use crate::memory::MemoryBudget;
-use crate::recording::RecordingError;
 use crate::tui::{self, Config, FleetChoice, FleetScreen};
 use crate::{system, user_files};
 
@@ -27,8 +26,6 @@ const READABLE: Duration = Duration::from_secs(3);
 const FIRST: Duration = Duration::from_secs(30);
 /// Lines of incidents and of findings that are printed.
 const LINES: usize = 20;
-/// A host that was not heard of for this time is reported.
-const SILENT: Duration = Duration::from_secs(60);
 
 /// Show many hosts that publish to a NATS server (--publish)
 ///
@@ -191,15 +188,7 @@ fn save(
     from: FollowFrom,
     path: &Path,
 ) -> Result<ExitCode, CliError> {
-    if path.extension().is_none_or(|extension| extension != "zst") {
-        return Err(CliError::expected(format!(
-            "{}: a recording from another host is compressed: choose a name that ends in .zst",
-            path.display()
-        )));
-    }
-    if path.exists() {
-        return Err(RecordingError::Exists(path.to_owned()).into());
-    }
+    ssh::check_name(path)?;
     let (file, _) = ssh::kept(path)?;
     let plan = FollowPlan {
         server,
@@ -275,11 +264,11 @@ fn table(fleet: &Fleet) -> String {
     ];
     for (name, host) in fleet.ranked() {
         let summary = &host.summary;
-        let silent = host.silent();
-        let heard = match silent {
+        let silent = short(host.silent());
+        let heard = match host.is_silent() {
             _ if summary.ended => "ended".to_owned(),
-            silent if silent >= SILENT => format!("{} ago!", short(silent)),
-            silent => format!("{} ago", short(silent)),
+            true => format!("{silent} ago!"),
+            false => format!("{silent} ago"),
         };
         rows.push([
             name.to_string(),

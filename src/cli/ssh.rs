@@ -50,15 +50,7 @@ pub(super) fn run(
         ));
     }
     if let Some(path) = record {
-        if path.extension().is_none_or(|extension| extension != "zst") {
-            return Err(CliError::expected(format!(
-                "{}: a recording from another host is compressed: choose a name that ends in .zst",
-                path.display()
-            )));
-        }
-        if path.exists() {
-            return Err(RecordingError::Exists(path.to_owned()).into());
-        }
+        check_name(path)?;
     }
     password::keep_memory_private();
     let stop = StopSignal::install()?;
@@ -138,6 +130,20 @@ fn create(path: &Path) -> Result<File, CliError> {
     let file = user_files::create(path, Creation::Append).map_err(fail)?;
     file.try_lock().map_err(|error| fail(error.into()))?;
     Ok(file)
+}
+
+/// Checks the name of a recording that will be made of another host's stream.
+pub(super) fn check_name(path: &Path) -> Result<(), CliError> {
+    if path.extension().is_none_or(|extension| extension != "zst") {
+        return Err(CliError::expected(format!(
+            "{}: a recording from another host is compressed: choose a name that ends in .zst",
+            path.display()
+        )));
+    }
+    if path.exists() {
+        return Err(RecordingError::Exists(path.to_owned()).into());
+    }
+    Ok(())
 }
 
 /// A recording that the user named.

@@ -129,8 +129,8 @@ pub struct Finding {
     /// Process of the first occurrence, or of the one that raised the severity; then its parent,
     /// and so on.
     pub ancestry: Vec<Ancestor>,
-    /// The finding that it has become a part of: another about the same process came, which had
-    /// contained it from the beginning if it had come first. Then it is no longer listed.
+    /// The finding that it has become a part of: one about the same process that came later, and
+    /// would have contained it from the beginning. A part is no longer listed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub part_of: Option<FindingId>,
     /// Reason of the silence that covers it, if any.

@@ -21,7 +21,7 @@ const MOST_LINES: usize = 64 << 20;
 /// Largest window of a frame, as a power of two.
 const WINDOW: u32 = 24;
 
-/// A recording in a row of those of one run of the publisher.
+/// Names one of the recordings that a run of the publisher makes, one after another.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct SegmentId {
     /// The run: when it began, and a random part.

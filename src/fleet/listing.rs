@@ -37,11 +37,21 @@ pub struct FleetHost {
     pub lag: Duration,
 }
 
+/// After this time without a summary a host counts as silent.
+const SILENT: Duration = Duration::from_secs(60);
+
 impl FleetHost {
     /// Time since it was last heard of, by this host's clock, from which the server's may differ.
     #[must_use]
     pub fn silent(&self) -> Duration {
         system::wall_now().since(self.heard)
+    }
+
+    /// Whether it was not heard of for so long that something is wrong: summaries that do not differ
+    /// come every 20 seconds.
+    #[must_use]
+    pub fn is_silent(&self) -> bool {
+        self.silent() >= SILENT
     }
 }
 

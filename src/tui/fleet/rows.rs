@@ -119,9 +119,6 @@ impl FleetPane {
     }
 }
 
-/// After this time a host counts as silent.
-const SILENT: std::time::Duration = std::time::Duration::from_secs(60);
-
 pub(super) fn rows(fleet: &Fleet, pane: FleetPane) -> Vec<FleetRow> {
     match pane {
         FleetPane::Hosts => hosts(fleet),
@@ -133,10 +130,9 @@ pub(super) fn rows(fleet: &Fleet, pane: FleetPane) -> Vec<FleetRow> {
 fn hosts(fleet: &Fleet) -> Vec<FleetRow> {
     let row = |(name, host): (&HostName, &FleetHost)| {
         let summary = &host.summary;
-        let silent = host.silent();
         let heard = match summary.ended {
             true => "ended".to_owned(),
-            false => coarse(silent),
+            false => coarse(host.silent()),
         };
         let worst = summary.incidents.first();
         let worst = worst.map(|one| format!("{}: {}", one.container, one.what));
@@ -145,7 +141,7 @@ fn hosts(fleet: &Fleet) -> Vec<FleetRow> {
             host: Some(name.clone()),
             at: None,
             severity: summary.worst(),
-            faded: summary.ended || silent >= SILENT,
+            faded: summary.ended || host.is_silent(),
             cells: vec![
                 name.to_string(),
                 count(summary.all_incidents),
