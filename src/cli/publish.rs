@@ -35,14 +35,10 @@ pub(super) struct PublishArgs {
     #[arg(long, value_name = "TIME", default_value = "24h", value_parser = live::duration, requires = "publish")]
     publish_keep: Duration,
 
-    /// Bytes of all hosts that the server keeps; the oldest are removed
-    #[arg(
-        long,
-        value_name = "SIZE",
-        default_value = "10GiB",
-        requires = "publish"
-    )]
-    publish_max_size: ByteSize,
+    /// Bytes of all hosts that the server keeps; the oldest are removed [default: 10GiB, or half as much
+    /// as often as it takes where the server has less room]
+    #[arg(long, value_name = "SIZE", requires = "publish")]
+    publish_max_size: Option<ByteSize>,
 
     /// Number of servers of the cluster that keep each message
     #[arg(long, value_name = "NUMBER", default_value = "1", value_parser = clap::value_parser!(u8).range(1..=5), requires = "publish")]
@@ -110,7 +106,7 @@ impl PublishArgs {
             host,
             limits: PublishLimits {
                 keep: self.publish_keep.max(Duration::from_secs(1)),
-                max_bytes: self.publish_max_size.as_u64().max(1 << 20),
+                max_bytes: self.publish_max_size.map(|size| size.as_u64().max(1 << 20)),
                 replicas: usize::from(self.publish_replicas),
                 segment: self.publish_segment.max(Duration::from_secs(1)),
                 ..PublishLimits::default()

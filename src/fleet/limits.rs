@@ -7,8 +7,9 @@ use std::time::Duration;
 pub struct PublishLimits {
     /// Age at which the server removes blocks.
     pub keep: Duration,
-    /// Bytes of all hosts that the server keeps.
-    pub max_bytes: u64,
+    /// Bytes of all hosts that the server keeps; without a number 10 GiB, or less where a server has
+    /// less.
+    pub max_bytes: Option<u64>,
     /// Number of servers that keep each block.
     pub replicas: usize,
     /// A reader who begins late reads at most this much time from the beginning of a segment.
@@ -21,7 +22,7 @@ impl Default for PublishLimits {
     fn default() -> Self {
         Self {
             keep: Duration::from_secs(24 * 3600),
-            max_bytes: 10 << 30,
+            max_bytes: None,
             replicas: 1,
             segment: Duration::from_secs(3600),
             segment_bytes: 32 << 20,

@@ -26,6 +26,9 @@ const PING: Duration = Duration::from_secs(5);
 const LONGEST: Duration = Duration::from_secs(5);
 /// How long the server recognises a block that is sent again.
 const DUPLICATES: Duration = Duration::from_secs(600);
+/// Bytes of the stream of recordings when nobody chose, and the fewest tried then.
+const DEFAULT_BYTES: u64 = 10 << 30;
+const LEAST_BYTES: u64 = 64 << 20;
 
 /// How to prove who connects. Secret.
 #[derive(Clone)]
@@ -223,7 +226,6 @@ pub(super) async fn create_streams(
     let recordings = Config {
         name: STREAM.to_owned(),
         subjects: vec![ALL_STREAMS.to_owned()],
-        max_bytes: i64::try_from(limits.max_bytes).unwrap_or(i64::MAX),
         ..common.clone()
     };
     let summaries = Config {
@@ -232,27 +234,87 @@ pub(super) async fn create_streams(
         max_messages_per_subject: 1,
         ..common
     };
-    for config in [recordings, summaries] {
-        let name = config.name.clone();
-        let missing = match context.get_stream(&name).await {
-            Ok(_) => false,
-            Err(error) => match error.kind() {
-                jetstream::context::GetStreamErrorKind::JetStream(error)
-                    if error.error_code() == ErrorCode::STREAM_NOT_FOUND =>
-                {
-                    true
+    create_recordings(context, recordings, limits.max_bytes).await?;
+    create_stream(context, &summaries)
+        .await
+        .map_err(|error| error.text)
+}
+
+/// Creates the stream of recordings. A server reserves a stream's bytes when it is created, so the
+/// size that nobody chose is halved until the server has it.
+async fn create_recordings(
+    context: &jetstream::Context,
+    mut config: Config,
+    chosen: Option<u64>,
+) -> Result<(), String> {
+    let mut bytes = chosen.unwrap_or(DEFAULT_BYTES);
+    loop {
+        config.max_bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
+        let size = bytesize::ByteSize(bytes);
+        match create_stream(context, &config).await {
+            Ok(()) => {
+                if chosen.is_none() && bytes < DEFAULT_BYTES {
+                    tracing::warn!(%size, "the server has no room for 10 GiB");
                 }
-                _ => return Err(format!("stream {name}: {}", error_chain(&error))),
-            },
-        };
-        if missing && let Err(error) = context.create_stream(config).await {
-            // Another host may have been faster.
-            if context.get_stream(&name).await.is_err() {
-                return Err(format!("stream {name}: {}", error_chain(&error)));
+                return Ok(());
             }
+            Err(error) if error.no_room && chosen.is_none() && bytes / 2 >= LEAST_BYTES => {
+                bytes /= 2;
+            }
+            Err(error) if error.no_room => {
+                return Err(format!("{} for {size}", error.text));
+            }
+            Err(error) => return Err(error.text),
         }
     }
-    Ok(())
+}
+
+/// Why a stream is not there.
+struct StreamError {
+    text: String,
+    /// The server, or as many as are to keep it, have too little room.
+    no_room: bool,
+}
+
+/// Creates a stream where it is missing.
+async fn create_stream(context: &jetstream::Context, config: &Config) -> Result<(), StreamError> {
+    let name = &config.name;
+    match context.get_stream(name).await {
+        Ok(_) => return Ok(()),
+        Err(error) => match error.kind() {
+            jetstream::context::GetStreamErrorKind::JetStream(error)
+                if error.error_code() == ErrorCode::STREAM_NOT_FOUND => {}
+            _ => {
+                return Err(StreamError {
+                    text: format!("stream {name}: {}", error_chain(&error)),
+                    no_room: false,
+                });
+            }
+        },
+    }
+    let Err(error) = context.create_stream(config).await else {
+        return Ok(());
+    };
+    // Another host may have been faster.
+    if context.get_stream(name).await.is_ok() {
+        return Ok(());
+    }
+    let code = match error.kind() {
+        jetstream::context::CreateStreamErrorKind::JetStream(error) => Some(error.error_code()),
+        _ => None,
+    };
+    // A cluster answers with the last one, which has other causes, too.
+    let no_room = [
+        ErrorCode::ACCOUNT_RESOURCES_EXCEEDED,
+        ErrorCode::STORAGE_RESOURCES_EXCEEDED,
+        ErrorCode::CLUSTER_NO_PEERS,
+    ]
+    .map(Some)
+    .contains(&code);
+    Err(StreamError {
+        text: format!("stream {name}: {}", error_chain(&error)),
+        no_room,
+    })
 }
 
 #[cfg(test)]

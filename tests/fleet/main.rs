@@ -27,10 +27,11 @@ struct Publishing {
     events: Vec<Event>,
 }
 
-/// Segments of a second, so that a test sees several.
+/// Segments of a second, so that a test sees several. The server reserves the bytes.
 fn limits() -> PublishLimits {
     PublishLimits {
         segment: Duration::from_secs(1),
+        max_bytes: Some(64 << 20),
         ..PublishLimits::default()
     }
 }
@@ -282,6 +283,36 @@ fn a_dead_server_delays_nothing_and_every_loss_is_counted() {
     assert!(status.missed() >= last, "{status:?}");
     let why = status.error.unwrap();
     assert!(why.contains("cannot connect"), "{why}");
+}
+
+#[test]
+fn a_server_with_little_room_gets_a_smaller_stream_unless_a_size_was_chosen() {
+    if !is_ready() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let config = dir.path().join("config");
+    std::fs::write(&config, "jetstream { max_file_store: 300MB }").unwrap();
+    let config = config.into_os_string().into_string().unwrap();
+    let server = TestServer::start_with(free_port(), vec!["-c".to_owned(), config]);
+    let of = |max_bytes| PublishLimits {
+        max_bytes,
+        ..limits()
+    };
+    let chosen = Publishing::start(plain(&server.url()), "host", of(Some(1 << 30)));
+    chosen.wait("refused", |status| status.error.is_some());
+    let (status, _) = chosen.end();
+    let why = status.error.unwrap();
+    assert!(
+        why.contains("insufficient storage") && why.contains("1.0 GiB"),
+        "{why}"
+    );
+    let published = Publishing::start(plain(&server.url()), "host", of(None));
+    published.all();
+    let last = published.host.last();
+    published.wait("all", |status| status.sent >= last);
+    let (status, _) = published.end();
+    assert_eq!((status.missed(), status.error), (0, None));
 }
 
 #[test]
