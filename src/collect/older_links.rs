@@ -39,7 +39,7 @@ impl OlderLinks {
     }
 
     /// Replaces the paths of a file event that lead through such a link. Beyond the bound, and where the
-    /// link is on another mount, the text stays, and the event still says that it is unresolved.
+    /// file system may not answer, the text stays, and the event still says that it is unresolved.
     pub(super) fn follow(&mut self, ts: Timestamp, init: u32, kind: &mut Kind) {
         let Kind::File(file) = kind else {
             return;
@@ -97,8 +97,7 @@ impl OlderLinks {
         if !self.limit.allows(ts) || self.known.len() >= MAX_KNOWN {
             return None;
         }
-        let root = Bytes::from(format!("/proc/{init}/root").as_str());
-        let answer = lead_older(&root, path, self.began);
+        let answer = lead_older(init, path, self.began);
         self.known.insert(key, answer.clone());
         answer
     }

@@ -31,6 +31,7 @@ mod json_file;
 mod layers;
 mod mapped_code;
 pub mod merge;
+mod mounted;
 mod oci_config;
 mod older_links;
 pub mod overlay;

@@ -5,19 +5,23 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 
 use bstr::ByteSlice as _;
-use rustix::fs::{FileType, OFlags, ResolveFlags, fstat, readlinkat};
+use rustix::fs::{FileType, fstat, readlinkat};
 
-use super::layers::{beneath, directory, relative};
+use super::mounted::MountedTree;
 use crate::event::{Bytes, Timestamp};
 
 /// Maximum number of components and links examined in one path.
 const MAX_STEPS: usize = 64;
 
 /// The path to which the links in `path` lead that were made or changed last before `moment`; `None`
-/// when it has none. A link of another mount is not followed, as in [`super::open_on_root`], and
-/// neither is what comes after a later link.
-pub(crate) fn lead_older(root: &Bytes, path: &[u8], moment: Timestamp) -> Option<Bytes> {
-    let root = directory(root).ok()?;
+/// when it has none. A link on a file system that a program or another host implements is not followed,
+/// and neither is what comes after a later link.
+pub(crate) fn lead_older(pid: u32, path: &[u8], moment: Timestamp) -> Option<Bytes> {
+    let root = Bytes::from(format!("/proc/{pid}/root").as_str());
+    lead_below(MountedTree::new(pid, &root).ok()?, path, moment)
+}
+
+fn lead_below(mut tree: MountedTree, path: &[u8], moment: Timestamp) -> Option<Bytes> {
     // The next component is the last one.
     let mut rest: Vec<Vec<u8>> = components(path);
     let mut real = Vec::new();
@@ -33,9 +37,7 @@ pub(crate) fn lead_older(root: &Bytes, path: &[u8], moment: Timestamp) -> Option
         let parent = real.len();
         real.push(b'/');
         real.extend_from_slice(&part);
-        let flags = OFlags::PATH;
-        let entry = beneath(&root, relative(&real)?, flags, ResolveFlags::NO_XDEV);
-        let Ok(entry) = entry else {
+        let Ok(entry) = tree.entry(&real) else {
             break;
         };
         if let Some(target) = target_before(&entry, moment) {
@@ -93,7 +95,9 @@ mod tests {
         let folder = Bytes::from(root.path().to_str().unwrap());
         let soon = Timestamp(i64::MAX);
         let lead = |path: &str, moment| {
-            lead_older(&folder, path.as_bytes(), moment).map(|path| path.escaped().to_string())
+            let tree = MountedTree::new(std::process::id(), &folder).unwrap();
+            let led = lead_below(tree, path.as_bytes(), moment);
+            led.map(|path| path.escaped().to_string())
         };
         for (path, real) in [
             ("/tmp/absolute/cron.d/x", Some("/etc/cron.d/x")),

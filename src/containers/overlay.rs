@@ -61,6 +61,13 @@ fn device_of_root(table: &[u8]) -> Option<u32> {
     Some(kernel_dev(rustix::fs::makedev(major, minor)))
 }
 
+/// The file system of the mount with this number in the table of a process.
+pub(super) fn kind_of_mount(pid: u32, number: &[u8]) -> Option<Vec<u8>> {
+    let table = fs::read(format!("/proc/{pid}/mountinfo")).ok()?;
+    let mount = lines(&table).find(|mount| mount.number == number)?;
+    Some(mount.kind.to_vec())
+}
+
 /// Whether the root of this mount table is mounted read-only for its processes.
 pub(super) fn root_is_read_only(table: &[u8]) -> bool {
     lines(table)
@@ -71,6 +78,7 @@ pub(super) fn root_is_read_only(table: &[u8]) -> bool {
 
 /// One line of a mount table, the needed fields.
 struct MountLine<'a> {
+    number: &'a [u8],
     device: &'a [u8],
     at: Vec<u8>,
     /// Options of the mount; those of the file system are `options`.
@@ -82,12 +90,14 @@ struct MountLine<'a> {
 fn lines(table: &[u8]) -> impl Iterator<Item = MountLine<'_>> {
     table.split(|b| *b == b'\n').filter_map(|line| {
         let mut fields = line.split(|b| *b == b' ');
-        let device = fields.nth(2)?;
+        let number = fields.next()?;
+        let device = fields.nth(1)?;
         let at = unescape(fields.nth(1)?);
         let flags = fields.next()?;
         let mut fields = fields.skip_while(|f| *f != b"-").skip(1);
         let (kind, _, options) = (fields.next()?, fields.next()?, fields.next()?);
         Some(MountLine {
+            number,
             device,
             at,
             flags,

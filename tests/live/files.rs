@@ -243,11 +243,14 @@ fn a_path_through_a_link_that_is_older_than_the_watch_is_the_real_one() {
     // After the time that counts as the start of a container, also for one that was found.
     let wait = "until [ -e /go ]; do sleep 0.2; done";
     let script = format!(
-        "mkdir -p /root/.ssh /etc/cron.d; ln -s /etc /tmp/innocent; ln -s .ssh /root/s; touch /ready; \
+        "mkdir -p /root/.ssh /etc/cron.d; ln -s /etc /tmp/innocent; ln -s .ssh /root/s; \
+         ln -s /etc /scratch/a; ln -s /scratch/../scratch/a /volume/b; touch /ready; \
          {wait}; sleep 12; echo '* * * * * root id' >/tmp/a; mv /tmp/a /tmp/innocent/cron.d/job; \
-         echo ssh-ed25519 AAAA >/tmp/b; mv /tmp/b /root/s/authorized_keys; sleep 2"
+         echo ssh-ed25519 AAAA >/tmp/b; mv /tmp/b /root/s/authorized_keys; \
+         echo x >/etc/x; mv /etc/x /volume/b/ld.so.preload; sleep 2"
     );
-    let container = engine.run(&[], DEBIAN, &["sh", "-c", &script]);
+    let mounts = ["--tmpfs=/scratch", "--volume=/volume"];
+    let container = engine.run(&mounts, DEBIAN, &["sh", "-c", &script]);
     let until = std::time::Instant::now() + std::time::Duration::from_secs(60);
     while !container.exec(&["ls", "/"]).contains("ready") {
         assert!(std::time::Instant::now() < until, "{}", container.logs());
@@ -271,6 +274,11 @@ fn a_path_through_a_link_that_is_older_than_the_watch_is_the_real_one() {
     );
     assert!(
         renamed.contains(&"/root/.ssh/authorized_keys".to_owned()),
+        "{renamed:?}"
+    );
+    // From a volume to a tmpfs to the image's root.
+    assert!(
+        renamed.contains(&"/etc/ld.so.preload".to_owned()),
         "{renamed:?}"
     );
     let rules: Vec<&str> = session
