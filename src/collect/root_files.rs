@@ -1,8 +1,8 @@
 //! Facts of files in container roots that are not on an overlay (vfs, fuse-overlayfs, native
 //! snapshots).
 //!
-//! The kernel sees an ordinary disk there, as of a volume. What is on the device of the root and
-//! below no mount is the root's: of the image or written since, as the layers' directories show.
+//! The kernel sees an ordinary disk there, as of a volume, or a tmpfs. What is on the device of the root
+//! and below no mount is the root's: of the image or written since, as the layers' directories show.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -48,7 +48,8 @@ impl RootFiles {
             }
             _ => return,
         };
-        if file.fs != Filesystem::Disk || file.memfd || file.unlinked {
+        let ordinary = matches!(file.fs, Filesystem::Disk | Filesystem::Tmpfs);
+        if !ordinary || file.memfd || file.unlinked {
             return;
         }
         let Some(info) = known.get(id) else {
@@ -153,11 +154,11 @@ mod tests {
         let init = std::process::id();
         let root = device(init).unwrap();
         let mut files = RootFiles::default();
-        let origin = |files: &mut RootFiles, info: &ContainerInfo, path: &str, dev: u32| {
+        let origin = |files: &mut RootFiles, info: &ContainerInfo, path: &str, (fs, dev)| {
             let mut known = ContainerFacts::default();
             known.know(&id, info);
             let file = FileFacts {
-                fs: Filesystem::Disk,
+                fs,
                 dev,
                 ..FileFacts::default()
             };
@@ -173,15 +174,20 @@ mod tests {
                 _ => unreachable!(),
             }
         };
-        for (path, dev, expected) in [
-            ("/bin/a", root, Origin::CopiedUp),
-            ("/bin/b", root, Origin::Upper),
-            ("/bin/c", root, Origin::Image),
-            ("/bin/gone", root, Origin::Unknown),
-            ("/data/bin/a", root, Origin::Volume),
-            ("/bin/a", root + 1, Origin::Volume),
+        let (disk, tmpfs) = ((Filesystem::Disk, root), (Filesystem::Tmpfs, root));
+        for (path, place, expected) in [
+            ("/bin/a", disk, Origin::CopiedUp),
+            ("/bin/b", disk, Origin::Upper),
+            ("/bin/c", disk, Origin::Image),
+            ("/bin/gone", disk, Origin::Unknown),
+            ("/data/bin/a", disk, Origin::Volume),
+            ("/bin/a", (Filesystem::Disk, root + 1), Origin::Volume),
+            // The engine keeps its data in memory.
+            ("/bin/c", tmpfs, Origin::Image),
+            ("/data/bin/a", tmpfs, Origin::Tmpfs),
+            ("/bin/c", (Filesystem::Tmpfs, root + 1), Origin::Tmpfs),
         ] {
-            assert_eq!(origin(&mut files, &info, path, dev), expected, "{path}");
+            assert_eq!(origin(&mut files, &info, path, place), expected, "{path}");
         }
         // A driver that copies the image: nothing was done to it since the container started.
         let time = fs::metadata(dir.path().join("lower/bin/a"))
@@ -197,7 +203,7 @@ mod tests {
             ..info.clone()
         };
         let later = started(Some(crate::system::wall_now().plus(Duration::from_secs(1))));
-        let of = |files: &mut RootFiles, info: &ContainerInfo| origin(files, info, "/bin/a", root);
+        let of = |files: &mut RootFiles, info: &ContainerInfo| origin(files, info, "/bin/a", disk);
         assert_eq!(of(&mut files, &later), Origin::Image);
         // Its times were set back, or the start is not known.
         for earlier in [Some(Timestamp(1)), None] {
@@ -213,7 +219,7 @@ mod tests {
             ..info
         };
         assert_eq!(
-            origin(&mut files, &unknown, "/bin/a", root),
+            origin(&mut files, &unknown, "/bin/a", disk),
             Origin::Unknown
         );
     }

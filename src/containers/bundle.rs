@@ -2,6 +2,7 @@
 //! `config.json`, Docker's `config.v2.json`, runc's `state.json`. They need no engine, and are
 //! complete when the first process runs.
 
+use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
@@ -36,12 +37,31 @@ pub fn facts(found: &FoundContainer, pid: u32) -> Option<ContainerInfo> {
         info.name = found.id.name().map(Bytes::from).unwrap_or_default();
     }
     if let Some(Root { path, seen_by }) = root
-        && let Some(storage) =
-            overlay::mounted_at(&path, &[seen_by, pid]).or_else(|| docker_vfs(&path))
+        && let Some(mut storage) = overlay::mounted_at(&path, &[seen_by, pid])
+            .or_else(|| docker_vfs(&visible(&path, seen_by)))
     {
+        for dir in storage.lower.iter_mut().chain([&mut storage.upper]) {
+            let path = visible(Path::new(OsStr::from_bytes(dir)), seen_by);
+            *dir = Bytes::from(path.as_os_str().as_bytes());
+        }
         info.storage = storage;
     }
     Some(info)
+}
+
+/// A path that the mounts of this program may not lead to, as seen from the root of a trusted process: an
+/// engine may have mounts of its own.
+fn visible(path: &Path, seen_by: u32) -> PathBuf {
+    let inside = path.strip_prefix("/").unwrap_or(path);
+    let through = Path::new("/proc")
+        .join(seen_by.to_string())
+        .join("root")
+        .join(inside);
+    if !path.exists() && through.exists() {
+        through
+    } else {
+        path.to_owned()
+    }
 }
 
 /// Why no file names the container of this process, as text.
@@ -134,7 +154,8 @@ fn from_supervisor(
         SupervisorKind::Shim(Shim { namespace, .. }) => {
             if namespace == "moby" || namespace == "plugins.moby" {
                 info.runtime = Runtime::Docker;
-                if let Some(docker) = docker_files(&config, found.id.as_str()) {
+                let docker = docker_files(&config, found.id.as_str(), supervisor.pid);
+                if let Some(docker) = docker {
                     let storage = std::mem::take(&mut info.storage);
                     info = ContainerInfo { storage, ..docker };
                 }
@@ -179,12 +200,13 @@ fn from_state(state: &RuntimeState) -> Option<(ContainerInfo, Option<Root>)> {
 /// Docker's own files about a container: they are in the directory of its id, which is that of the
 /// mounted `/etc/hostname` or next to it. A container in another one's network has its hostname
 /// file.
-fn docker_files(config: &Value, id: &str) -> Option<ContainerInfo> {
+fn docker_files(config: &Value, id: &str, seen_by: u32) -> Option<ContainerInfo> {
     let hostname = items(config, "/mounts")
         .find(|m| m.get("destination").and_then(Value::as_str) == Some("/etc/hostname"))?
         .get("source")?
         .as_str()?;
     let directory = Path::new(hostname).parent()?.parent()?.join(id);
+    let directory = visible(&directory, seen_by);
     let own = read_json(&directory.join("config.v2.json"), 0, MAX_SIZE)?;
     let host = read_json(&directory.join("hostconfig.json"), 0, MAX_SIZE).unwrap_or_default();
     Some(docker_answer::from_files(own, host))

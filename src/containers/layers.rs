@@ -166,10 +166,10 @@ pub(super) fn is_metadata_only(upper: &Bytes, path: &[u8]) -> bool {
 /// The first directory that cannot be opened, and why.
 pub fn check(storage: &Storage) -> Result<(), String> {
     if storage.lower.is_empty() || storage.upper.is_empty() {
-        return Err(format!(
-            "storage driver {:?} does not report its layers",
-            storage.driver
-        ));
+        return Err(match &storage.driver[..] {
+            "" => "nothing says where its layers are".to_owned(),
+            driver => format!("storage driver {driver:?} does not report its layers"),
+        });
     }
     for dir in storage.lower.iter().chain([&storage.upper]) {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;

@@ -93,7 +93,10 @@ fn fill_identity(info: &mut ContainerInfo, known: &ContainerInfo) {
 }
 
 fn fill_storage(storage: &mut Storage, known: &Storage) {
-    if (storage.upper.is_empty() || storage.lower.is_empty()) && !known.lower.is_empty() {
+    let missing = storage.upper.is_empty() || storage.lower.is_empty();
+    // An engine with mounts of its own names directories that only it sees.
+    let visible = known.upper.starts_with(b"/proc/");
+    if (missing || visible) && !known.lower.is_empty() {
         let driver = std::mem::take(&mut storage.driver);
         *storage = known.clone();
         if !driver.is_empty() {
@@ -139,6 +142,20 @@ mod tests {
         assert_eq!(info.name, "new");
         assert_eq!(info.storage, storage("overlayfs", "/l"));
         assert!(info.pod.is_some());
+    }
+
+    #[test]
+    fn directories_that_only_the_engine_sees_are_replaced() {
+        let visible = Storage {
+            upper: "/proc/7/root/u".into(),
+            ..storage("overlay", "/proc/7/root/l")
+        };
+        let of_engine = storage("overlay", "/e");
+        for (known, expected) in [(&visible, &visible), (&storage("x", "/l"), &of_engine)] {
+            let mut info = of_engine.clone();
+            fill_storage(&mut info, known);
+            assert_eq!(&info, expected);
+        }
     }
 
     #[test]

@@ -75,6 +75,17 @@ fn files_of_vfs_of_an_engine_with_its_own_mounts_are_judged_as_on_an_overlay() {
     judged_as_on_an_overlay("vfs", &["unshare", "--net", "--mount"]);
 }
 
+/// The engine keeps its data in memory, where only it sees it.
+#[test]
+fn files_of_a_root_in_memory_are_judged_as_on_an_overlay() {
+    // After the program's name and --data-root.
+    let mount = "mkdir -p \"$3\" && mount -t tmpfs tmpfs \"$3\" && exec \"$@\"";
+    for driver in ["vfs", "overlay2"] {
+        let front = ["unshare", "--net", "--mount", "sh", "-c", mount, "sh"];
+        judged_as_on_an_overlay(driver, &front);
+    }
+}
+
 #[test]
 fn files_of_fuse_overlayfs_are_judged_as_on_an_overlay() {
     judged_as_on_an_overlay("fuse-overlayfs", &["unshare", "--net"]);
