@@ -13,13 +13,13 @@ use std::path::Path;
 
 use super::container_facts::ContainerFacts;
 use crate::containers::file_facts::kernel_dev;
-use crate::containers::overlay;
+use crate::containers::overlay::{self, RootMount};
 use crate::event::{Bytes, ContainerId, ContainerInfo, FileFacts, Filesystem, Kind, Timestamp};
 
-/// Devices of the containers' roots, read once: a container may change its root later.
+/// The containers' roots, read once: a container may change its root later.
 #[derive(Debug, Default)]
 pub(super) struct RootFiles {
-    roots: BTreeMap<ContainerId, u32>,
+    roots: BTreeMap<ContainerId, RootMount>,
 }
 
 impl RootFiles {
@@ -48,32 +48,41 @@ impl RootFiles {
             }
             _ => return,
         };
-        let ordinary = matches!(file.fs, Filesystem::Disk | Filesystem::Tmpfs);
-        if !ordinary || file.memfd || file.unlinked {
+        let possible = matches!(
+            file.fs,
+            Filesystem::Disk | Filesystem::Tmpfs | Filesystem::Overlay
+        );
+        if !possible || file.memfd || file.unlinked {
             return;
         }
         let Some(info) = known.get(id) else {
             return;
         };
         let root = self.roots.get(id).copied().or_else(|| {
-            let device = device(init?)?;
-            self.roots.insert(id.clone(), device);
-            Some(device)
+            let root = root(init?)?;
+            self.roots.insert(id.clone(), root);
+            Some(root)
         });
-        if root == Some(file.dev) && !below_a_mount(info, path) {
+        let Some(root) = root.filter(|root| root.device == file.dev) else {
+            return;
+        };
+        // A whole overlay is the container's own, and the kernel has reported the layer.
+        let own_overlay = file.fs == Filesystem::Overlay && !root.is_directory;
+        if !own_overlay && !below_a_mount(info, path) {
             classify(info, path, file);
         }
     }
 }
 
-/// Device of the root of this process, as the kernel numbers it. A process that changed its root may not
-/// have that in its mount table.
-fn device(init: u32) -> Option<u32> {
-    if let Some(device) = overlay::root_device(init) {
-        return Some(device);
-    }
-    let root = fs::metadata(format!("/proc/{init}/root")).ok()?;
-    Some(kernel_dev(root.dev()))
+/// The root of this process. One that changed its root may not have that in its mount table.
+fn root(init: u32) -> Option<RootMount> {
+    overlay::root_mount(init).or_else(|| {
+        let root = fs::metadata(format!("/proc/{init}/root")).ok()?;
+        Some(RootMount {
+            device: kernel_dev(root.dev()),
+            is_directory: false,
+        })
+    })
 }
 
 fn below_a_mount(info: &ContainerInfo, path: &Bytes) -> bool {
@@ -152,7 +161,7 @@ mod tests {
         };
         let id = ContainerId::new("c");
         let init = std::process::id();
-        let root = device(init).unwrap();
+        let root = root(init).unwrap().device;
         let mut files = RootFiles::default();
         let origin = |files: &mut RootFiles, info: &ContainerInfo, path: &str, (fs, dev)| {
             let mut known = ContainerFacts::default();
@@ -189,6 +198,17 @@ mod tests {
         ] {
             assert_eq!(origin(&mut files, &info, path, place), expected, "{path}");
         }
+        // A directory of an outer container's overlay.
+        let overlay = (Filesystem::Overlay, root);
+        let of = |files: &mut RootFiles, path| origin(files, &info, path, overlay);
+        assert_eq!(of(&mut files, "/bin/gone"), Origin::Image);
+        let inner = RootMount {
+            device: root,
+            is_directory: true,
+        };
+        files.roots.insert(id.clone(), inner);
+        assert_eq!(of(&mut files, "/bin/gone"), Origin::Unknown);
+        assert_eq!(of(&mut files, "/bin/b"), Origin::Upper);
         // A driver that copies the image: nothing was done to it since the container started.
         let time = fs::metadata(dir.path().join("lower/bin/a"))
             .unwrap()

@@ -47,18 +47,31 @@ pub fn mount_points(pid: u32) -> Vec<Bytes> {
     points.map(|mount| mount.at.into()).collect()
 }
 
-/// The device of the root of a process, as the kernel numbers it. The mount table also names that of a file
-/// system that a user mounted (FUSE), which does not answer other users.
-#[must_use]
-pub fn root_device(pid: u32) -> Option<u32> {
-    device_of_root(&fs::read(format!("/proc/{pid}/mountinfo")).ok()?)
+/// What is mounted as the root of a process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RootMount {
+    /// The device, as the kernel numbers it.
+    pub device: u32,
+    /// A directory of that file system, not the whole. A container inside of a container can have its
+    /// root in a directory of the outer one's overlay, whose layers are not its own.
+    pub is_directory: bool,
 }
 
-fn device_of_root(table: &[u8]) -> Option<u32> {
+/// The root of a process. The mount table also names the device of a file system that a user mounted
+/// (FUSE), which does not answer other users.
+#[must_use]
+pub fn root_mount(pid: u32) -> Option<RootMount> {
+    mounted_root(&fs::read(format!("/proc/{pid}/mountinfo")).ok()?)
+}
+
+fn mounted_root(table: &[u8]) -> Option<RootMount> {
     let root = lines(table).filter(|m| m.at == b"/").last()?;
     let (major, minor) = std::str::from_utf8(root.device).ok()?.split_once(':')?;
     let (major, minor) = (major.parse().ok()?, minor.parse().ok()?);
-    Some(kernel_dev(rustix::fs::makedev(major, minor)))
+    Some(RootMount {
+        device: kernel_dev(rustix::fs::makedev(major, minor)),
+        is_directory: root.part != b"/",
+    })
 }
 
 /// The file system of the mount with this number in the table of a process.
@@ -80,6 +93,8 @@ pub(super) fn root_is_read_only(table: &[u8]) -> bool {
 struct MountLine<'a> {
     number: &'a [u8],
     device: &'a [u8],
+    /// Directory of the file system that is mounted.
+    part: &'a [u8],
     at: Vec<u8>,
     /// Options of the mount; those of the file system are `options`.
     flags: &'a [u8],
@@ -92,13 +107,15 @@ fn lines(table: &[u8]) -> impl Iterator<Item = MountLine<'_>> {
         let mut fields = line.split(|b| *b == b' ');
         let number = fields.next()?;
         let device = fields.nth(1)?;
-        let at = unescape(fields.nth(1)?);
+        let part = fields.next()?;
+        let at = unescape(fields.next()?);
         let flags = fields.next()?;
         let mut fields = fields.skip_while(|f| *f != b"-").skip(1);
         let (kind, _, options) = (fields.next()?, fields.next()?, fields.next()?);
         Some(MountLine {
             number,
             device,
+            part,
             at,
             flags,
             kind,
@@ -114,7 +131,7 @@ fn storage(table: &[u8], host: &[u8]) -> Option<Storage> {
 
 /// The layers of an overlay mount.
 fn layers(root: &MountLine<'_>, host: &[u8]) -> Option<Storage> {
-    if root.kind != b"overlay" {
+    if root.kind != b"overlay" || root.part != b"/" {
         return None;
     }
     let option = |key: &[u8]| {
@@ -229,17 +246,22 @@ mod tests {
     fn the_device_of_the_root_is_that_of_the_last_mount_there() {
         let table = b"1 0 8:1 / / rw - ext4 /dev/sda rw\n2 1 0:300 / / rw - fuse x rw\n\
             3 2 0:5 / /proc rw - proc proc rw\n";
-        assert_eq!(device_of_root(table), Some(300));
+        let device =
+            |table: &[u8]| mounted_root(table).map(|root| (root.device, root.is_directory));
+        assert_eq!(device(table), Some((300, false)));
         assert_eq!(
-            device_of_root(b"1 0 8:17 / / rw - ext4 x rw\n"),
-            Some((8 << 20) | 17)
+            device(b"1 0 8:17 /vfs/a / rw - ext4 x rw\n"),
+            Some(((8 << 20) | 17, true))
         );
-        assert_eq!(device_of_root(b"1 0 8:1 / /proc rw - proc x rw\n"), None);
+        assert_eq!(device(b"1 0 8:1 / /proc rw - proc x rw\n"), None);
     }
 
     #[test]
     fn a_root_that_is_no_overlay_has_no_layers() {
         assert_eq!(storage(b"1 0 8:1 / / rw - ext4 /dev/sda rw\n", b""), None);
+        // The layers are those of the container around it.
+        let inner = b"1 0 0:50 /vfs/a / rw - overlay o rw,lowerdir=/l,upperdir=/u,workdir=/w\n";
+        assert_eq!(storage(inner, b""), None);
         assert_eq!(storage(b"", b""), None);
         assert_eq!(
             split_lower(b"/a\\:b:/c"),
