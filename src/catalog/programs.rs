@@ -400,6 +400,28 @@ pub(crate) const RUNTIME_BINARIES: &[&[u8]] = &[
     b"conmon",
 ];
 
+/// Programs of container engines, of builders of images, and of what they start themselves.
+pub(crate) const ENGINE_PROGRAMS: &[&[u8]] = &[
+    b"dockerd",
+    b"containerd",
+    b"containerd-shim",
+    b"containerd-shim-runc-v2",
+    b"runc",
+    b"crun",
+    b"docker-runc",
+    b"docker-proxy",
+    b"conmon",
+    b"podman",
+    b"buildah",
+    b"skopeo",
+    b"buildkitd",
+    b"buildkit-runc",
+    b"rootlesskit",
+    b"kaniko",
+    b"k3s",
+    b"k3s-server",
+];
+
 /// Language runtimes that unpack their libraries into a temporary directory.
 pub(crate) const UNPACKING_RUNTIMES: &[&[u8]] = &[b"java", b"dotnet", b"mono", b"beam.smp", b"R"];
 

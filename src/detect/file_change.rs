@@ -3,7 +3,7 @@
 use bstr::ByteSlice as _;
 
 use super::rule_context::RuleContext;
-use super::{Severity, program_roles};
+use super::{Severity, inner_engine, program_roles};
 use crate::catalog::path::{absolute, directory};
 use crate::event::{Bytes, File, FileEffect, FileOp, Filesystem};
 use crate::state::FileKey;
@@ -99,8 +99,9 @@ pub(crate) fn in_root(file: &File) -> bool {
 pub(crate) enum Maker {
     /// The init tree within the start-up grace.
     StartUp,
-    /// A package manager of the image, or a process it started.
-    Package,
+    /// A package manager of the image or a process it started, or a container engine of the image, which
+    /// unpacks images.
+    Installer,
     /// A command of an exec session.
     Session,
     /// The init tree in its steady state.
@@ -110,8 +111,8 @@ pub(crate) enum Maker {
 /// The kind of process that made the change.
 #[must_use]
 pub(crate) fn maker(ctx: &RuleContext<'_>) -> Maker {
-    if ctx.installing() {
-        return Maker::Package;
+    if ctx.installing() || inner_engine::works(ctx) {
+        return Maker::Installer;
     }
     if ctx.session().is_some() {
         return Maker::Session;

@@ -19,6 +19,7 @@ mod file_links;
 mod file_origin;
 mod finding;
 mod finding_store;
+mod inner_engine;
 mod joining;
 mod keyframe;
 mod known_behavior;

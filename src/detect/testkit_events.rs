@@ -88,6 +88,12 @@ impl World {
         self.connect_as(pid, Protocol::Tcp, to, Outcome::Established);
     }
 
+    /// A connection to a socket in the file system is made.
+    pub(super) fn connect_unix(&mut self, pid: u32, path: &str) {
+        let to = Endpoint::Unix(path.into());
+        self.connect_as(pid, Protocol::Unix, to, Outcome::Established);
+    }
+
     /// A TCP connection fails.
     pub(super) fn connect_failed(&mut self, pid: u32, to: &str, errno: u16) {
         let to = Endpoint::Inet(to.parse().unwrap());

@@ -13,7 +13,7 @@ use crate::detect::alert::{Alert, Alerts};
 use crate::detect::attribution::suspicious;
 use crate::detect::rule_context::RuleContext;
 use crate::detect::rule_memory::{RuleMemories, RuleMemory};
-use crate::detect::{Handler, Requirement, Rule, RuleInfo, Severity, program_roles};
+use crate::detect::{Handler, Requirement, Rule, RuleInfo, Severity, inner_engine, program_roles};
 use crate::event::{Bytes, Connect, ContainerEvent, Endpoint, Outcome, Protocol};
 
 /// Maximum number of early uses of engine sockets that are remembered.
@@ -99,11 +99,16 @@ fn runtime_api(
     }
     let declared = matches!(&connect.remote, Endpoint::Unix(path) if mounts(ctx, path));
     let own = !suspicious(ctx);
+    // The socket of an engine that runs in this container.
+    let inner = unix && !declared && inner_engine::runs(ctx);
+    if inner && inner_engine::works(ctx) {
+        return Alerts::none();
+    }
     // The engine's report may come after the first connection.
     let early = unix && own && ctx.container.is_none_or(|c| c.info.image.is_empty());
     // The socket does not exist: the process only looked for it.
     let absent = unix && matches!(connect.outcome, Outcome::Failed(2));
-    let severity = match (declared && own, absent) {
+    let severity = match (declared && own || inner, absent) {
         (true, _) => Severity::Info,
         (_, true) => Severity::Low,
         _ if port && refused => Severity::Medium,

@@ -92,7 +92,7 @@ fn credentials(ctx: &RuleContext<'_>, memories: &mut RuleMemories<'_>, file: &Fi
     if ctx
         .process
         .is_some_and(|p| secret_programs::is_for_reading(p, path))
-        || maker(ctx) == Maker::Package
+        || maker(ctx) == Maker::Installer
     {
         return Alerts::none();
     }

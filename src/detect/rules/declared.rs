@@ -11,7 +11,7 @@ use crate::detect::file_origin::any_ancestor;
 use crate::detect::rule_context::RuleContext;
 use crate::detect::rule_memory::RuleMemory;
 use crate::detect::seen_set::SeenSet;
-use crate::detect::{Severity, attribution, program_roles};
+use crate::detect::{Severity, attribution, inner_engine, program_roles};
 use crate::event::{Bytes, Origin, Privilege};
 
 /// Maximum number of calls and sandboxes remembered of one container.
@@ -57,6 +57,9 @@ pub(super) fn known_work(
     if ctx.memory.is_marked(ctx.event.pid) {
         return None;
     }
+    if inner_engine::works(ctx) && !reaches_disk(p) {
+        return Some(engine_at_work(ctx, memory, p));
+    }
     let key = format!("sandbox {}", caller(ctx, p).escaped());
     if memory.contains(&key) {
         let ordinary = !reaches_host(p) && !attribution::suspicious(ctx);
@@ -92,6 +95,21 @@ pub(super) fn known_work(
         return Some(alert.into());
     }
     confines.then(Alerts::none)
+}
+
+/// A container engine of the image does its work: one line.
+fn engine_at_work(ctx: &RuleContext<'_>, memory: &mut KnownPrivileges, p: &Privilege) -> Alerts {
+    const KEY: &str = "container engine";
+    if memory.contains(KEY) {
+        return Alerts::none();
+    }
+    memory.add(KEY.to_owned());
+    let alert = ctx.alert(Severity::Low, KEY.as_bytes(), |explanation| {
+        let program = caller(ctx, p).escaped().to_string();
+        explanation.title = format!("A container engine works inside the container: {program}");
+        explanation.why.push(by(ctx, &p.comm));
+    });
+    alert.into()
 }
 
 /// An exec session runs a program that only makes sandboxes: one line.
@@ -144,10 +162,14 @@ impl RuleMemory for KnownPrivileges {
     }
 }
 
+fn reaches_disk(p: &Privilege) -> bool {
+    p.detail.starts_with(b"/dev/")
+}
+
 fn reaches_host(p: &Privilege) -> bool {
     let detail = p.detail.as_bytes();
     let cgroups = |word: &[u8]| matches!(word, b"cgroup" | b"cgroup2");
-    detail.starts_with(b"/dev/") || detail.split(|b| *b == b' ').any(cgroups) || p.call == "setns"
+    reaches_disk(p) || detail.split(|b| *b == b' ').any(cgroups) || p.call == "setns"
 }
 
 /// Whether the container was started without the filter that refuses such calls.

@@ -35,7 +35,7 @@ fn refused(ctx: &RuleContext<'_>, exec: &ExecRefused) -> Alerts {
     let Some(origin) = origin(ctx, path) else {
         return Alerts::none();
     };
-    if maker(ctx) == Maker::Package || made(ctx, path).is_some() {
+    if maker(ctx) == Maker::Installer || made(ctx, path).is_some() {
         return Alerts::none();
     }
     // bash and zsh then read the file as a script themselves, which the kernel does not report.

@@ -51,7 +51,7 @@ fn examine(ctx: &RuleContext<'_>, file: &File) -> Alerts {
     }) else {
         return Alerts::none();
     };
-    if matches!(maker(ctx), Maker::Package | Maker::StartUp)
+    if matches!(maker(ctx), Maker::Installer | Maker::StartUp)
         || file.errno != 0 && !is_refusal(file.errno)
     {
         return Alerts::none();

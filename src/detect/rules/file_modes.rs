@@ -74,7 +74,7 @@ fn setuid(ctx: &RuleContext<'_>, file: &File) -> Alerts {
         return Alerts::none();
     }
     match maker(ctx) {
-        Maker::Package => return Alerts::none(),
+        Maker::Installer => return Alerts::none(),
         Maker::StartUp => {
             let line = format!("mode {mode:o} of {}", file.path.escaped());
             return super::startup_drift(ctx, line).into();
@@ -120,7 +120,7 @@ fn writable(ctx: &RuleContext<'_>, file: &File) -> Alerts {
         return Alerts::none();
     }
     match maker(ctx) {
-        Maker::Package => return Alerts::none(),
+        Maker::Installer => return Alerts::none(),
         Maker::StartUp => {
             let line = format!("made {} world-writable", file.path.escaped());
             return super::startup_drift(ctx, line).into();

@@ -40,7 +40,7 @@ fn examine(ctx: &RuleContext<'_>, file: &File) -> Alerts {
     // Append-only logs are hardening.
     let locked = flag(b"immutable") || flag(b"append-only") && class != Some(PathClass::Log);
     if !locked
-        || matches!(maker(ctx), Maker::Package | Maker::StartUp)
+        || matches!(maker(ctx), Maker::Installer | Maker::StartUp)
         || file.errno != 0 && !is_refusal(file.errno)
     {
         return Alerts::none();

@@ -22,7 +22,7 @@ pub(super) const MOUNT: Rule = Rule {
         explain: "A process called mount or one of its successors, or tried to. Unprivileged \
                   containers cannot; a container that may (privileged, or with SYS_ADMIN) reaches \
                   the host's disk or a cgroup with it. Mounts at start-up of such a container are \
-                  folded.",
+                  folded, and those of a container engine that its image brings.",
         check: "What was mounted where, and what was done with it?",
     },
     handlers: &[Handler::Privilege(|ctx, memory, p| {

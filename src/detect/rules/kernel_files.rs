@@ -6,7 +6,7 @@ use bstr::ByteSlice as _;
 
 use crate::detect::file_change::{by, graded, is_refusal, refused};
 use crate::detect::rule_context::RuleContext;
-use crate::detect::{Handler, Requirement, Rule, RuleInfo, Severity, program_roles};
+use crate::detect::{Handler, Requirement, Rule, RuleInfo, Severity, inner_engine, program_roles};
 use crate::event::{DeviceNumber, File, FileOp, Filesystem};
 
 /// Kernel settings.
@@ -112,7 +112,7 @@ fn setting(ctx: &RuleContext<'_>, file: &File) -> Alerts {
             return Alerts::none();
         }
         let runs_nothing = !path.ends_with(b"release_agent");
-        if runs_nothing && below_own_cgroup(ctx, path) {
+        if runs_nothing && (below_own_cgroup(ctx, path) || inner_engine::works(ctx)) {
             return Alerts::none();
         }
         Severity::Critical
@@ -130,6 +130,9 @@ fn setting(ctx: &RuleContext<'_>, file: &File) -> Alerts {
         return Alerts::none();
     };
     if weight == Severity::Medium && file.errno == 2 {
+        return Alerts::none();
+    }
+    if weight == Severity::Medium && inner_engine::works(ctx) {
         return Alerts::none();
     }
     if weight == Severity::Medium && ctx.starting_up() {
@@ -190,6 +193,11 @@ fn device(ctx: &RuleContext<'_>, file: &File) -> Alerts {
         }
         _ => return Alerts::none(),
     };
+    // Docker compares this node with the disk of its storage; it is never opened.
+    let compared = file.op == FileOp::Mknod && file.path.ends_with(b"/backingFsBlockDev");
+    if compared && inner_engine::works(ctx) {
+        return Alerts::none();
+    }
     if ctx.starting_up() && weight == Severity::Medium {
         let line = format!("{verb} {}", file.path.escaped());
         return super::startup_drift(ctx, line).into();

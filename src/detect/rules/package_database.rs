@@ -56,7 +56,7 @@ fn examine(ctx: &RuleContext<'_>, file: &File) -> Alerts {
         if !is_record(change.path) || !in_root(file) {
             continue;
         }
-        if matches!(maker(ctx), Maker::Package | Maker::StartUp) {
+        if matches!(maker(ctx), Maker::Installer | Maker::StartUp) {
             return alerts;
         }
         if ctx.process.is_some_and(is_its_tool) {

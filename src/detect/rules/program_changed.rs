@@ -105,7 +105,7 @@ fn examine(ctx: &RuleContext<'_>, opened: &mut OpenedPrograms, file: &File) -> A
             continue;
         }
         match maker(ctx) {
-            Maker::Package => return alerts,
+            Maker::Installer => return alerts,
             Maker::StartUp => {
                 alerts.push(super::startup_drift(
                     ctx,

@@ -221,7 +221,7 @@ fn count(
     old: &[u8],
 ) -> Alerts {
     let added = new.get(old.len()..).unwrap_or_default();
-    if is_ordinary(added) || maker(ctx) == Maker::Package {
+    if is_ordinary(added) || maker(ctx) == Maker::Installer {
         return Alerts::none();
     }
     let added = Bytes::new(added);

@@ -82,7 +82,7 @@ fn set_back(ctx: &RuleContext<'_>, made: &MadeFiles, file: &File) -> Alerts {
     if directory || !executable && !matters(ctx, &file.path) {
         return Alerts::none();
     }
-    if matches!(maker(ctx), Maker::Package | Maker::StartUp)
+    if matches!(maker(ctx), Maker::Installer | Maker::StartUp)
         || file.errno != 0 && !is_refusal(file.errno)
     {
         return Alerts::none();

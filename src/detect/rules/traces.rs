@@ -123,7 +123,7 @@ fn logs(ctx: &RuleContext<'_>, file: &File) -> Alerts {
         .as_ref()
         .filter(|_| edited)
         .unwrap_or(&file.path);
-    if !cleared || ctx.starting_up() || maker(ctx) == Maker::Package {
+    if !cleared || ctx.starting_up() || maker(ctx) == Maker::Installer {
         return Alerts::none();
     }
     if kind == Some(PathClass::Log) {

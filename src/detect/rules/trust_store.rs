@@ -32,7 +32,7 @@ fn examine(ctx: &RuleContext<'_>, file: &File) -> Alerts {
     else {
         return Alerts::none();
     };
-    if matches!(maker(ctx), Maker::Package | Maker::StartUp) {
+    if matches!(maker(ctx), Maker::Installer | Maker::StartUp) {
         return Alerts::none();
     }
     let severity = graded(Severity::Medium, change.errno);

@@ -216,7 +216,7 @@ fn examine(ctx: &RuleContext<'_>, known: &mut Destruction, file: &File) -> Alert
             Alerts::none()
         }
         FileOp::Write | FileOp::Truncate => {
-            if known.made.contains((path, process.pid)) || maker(ctx) == Maker::Package {
+            if known.made.contains((path, process.pid)) || maker(ctx) == Maker::Installer {
                 return Alerts::none();
             }
             if destroys(process) || encrypts(process) {
@@ -291,7 +291,7 @@ fn deleted(
     if replaced
         || known.made.contains((path, process.pid))
         || ctx.starting_up()
-        || maker(ctx) == Maker::Package
+        || maker(ctx) == Maker::Installer
         || is_passing(ctx, path)
         || by_age(ctx)
     {

@@ -186,7 +186,7 @@ fn changed(ctx: &RuleContext<'_>, file: &File, wanted: PathClass) -> Alerts {
             continue;
         }
         match maker {
-            Maker::Package => return alerts,
+            Maker::Installer => return alerts,
             Maker::StartUp => {
                 let line = format!("{} {}", change.verb, change.path.escaped());
                 alerts.push(super::startup_drift(ctx, line));
