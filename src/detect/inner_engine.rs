@@ -11,11 +11,11 @@ use crate::catalog::programs::ENGINE_PROGRAMS;
 use crate::event::Origin;
 use crate::state::ProcessEntry;
 
-/// A program of an engine that the image or a volume brought.
+/// A program of an engine that the image brought.
 fn is_engine(process: &ProcessEntry) -> bool {
     let exe = process.exe.as_bytes();
     let named = ENGINE_PROGRAMS.contains(&leaf(exe)) || exe == b"/kaniko/executor";
-    named && matches!(process.file.origin(), Origin::Image | Origin::Volume)
+    named && process.file.origin() == Origin::Image
 }
 
 /// Whether the event is the work of such an engine: of its program, or of the copy of itself that the
