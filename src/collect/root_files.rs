@@ -92,7 +92,9 @@ fn below_a_mount(info: &ContainerInfo, path: &Bytes) -> bool {
 }
 
 /// Facts as an overlay would report them: in the writable directory, in a lower one, or unknown. A
-/// driver without layers (vfs) copies the image: files unchanged since the copy are the image's.
+/// driver without layers (vfs) copies the image: files unchanged since the copy are the image's. Where
+/// nothing says what the image is (ZFS, devicemapper), a file that last changed before the container
+/// was created is the image's; a container cannot set that time.
 fn classify(info: &ContainerInfo, path: &Bytes, file: &mut FileFacts) {
     let inside = Path::new(OsStr::from_bytes(path.strip_prefix(b"/").unwrap_or(path)));
     let held = |dir: &Bytes| {
@@ -111,6 +113,12 @@ fn classify(info: &ContainerInfo, path: &Bytes, file: &mut FileFacts) {
     if !storage.lower.is_empty() && (upper || lower) {
         file.fs = Filesystem::Overlay;
         (file.upper, file.lower) = (upper, lower);
+    } else if storage.lower.is_empty()
+        && file.ctime != Timestamp(0)
+        && info.created.is_some_and(|created| file.ctime < created)
+    {
+        file.fs = Filesystem::Overlay;
+        (file.upper, file.lower) = (false, true);
     } else {
         file.fs = Filesystem::Unknown;
     }
@@ -136,6 +144,8 @@ mod tests {
 
     use super::*;
     use crate::event::{Exec, Mount, Origin, Storage};
+
+    const CTIME: Timestamp = Timestamp(7);
 
     #[test]
     fn a_file_of_the_root_is_never_from_a_volume_but_one_below_a_mount_is() {
@@ -169,6 +179,7 @@ mod tests {
             let file = FileFacts {
                 fs,
                 dev,
+                ctime: CTIME,
                 ..FileFacts::default()
             };
             let exec = Exec {
@@ -238,9 +249,13 @@ mod tests {
             },
             ..info
         };
-        assert_eq!(
-            origin(&mut files, &unknown, "/bin/a", disk),
-            Origin::Unknown
-        );
+        let of = |files: &mut RootFiles, info: &ContainerInfo| origin(files, info, "/bin/a", disk);
+        assert_eq!(of(&mut files, &unknown), Origin::Unknown);
+        let created = |at| ContainerInfo {
+            created: Some(Timestamp(at)),
+            ..unknown.clone()
+        };
+        assert_eq!(of(&mut files, &created(CTIME.0 + 1)), Origin::Image);
+        assert_eq!(of(&mut files, &created(CTIME.0)), Origin::Unknown);
     }
 }

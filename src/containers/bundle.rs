@@ -38,7 +38,7 @@ pub fn facts(found: &FoundContainer, pid: u32) -> Option<ContainerInfo> {
     }
     if let Some(Root { path, seen_by }) = root
         && let Some(mut storage) = overlay::mounted_at(&path, &[seen_by, pid])
-            .or_else(|| docker_vfs(&visible(&path, seen_by)))
+            .or_else(|| docker_copy(&visible(&path, seen_by)))
     {
         for dir in storage.lower.iter_mut().chain([&mut storage.upper]) {
             let path = visible(Path::new(OsStr::from_bytes(dir)), seen_by);
@@ -107,14 +107,17 @@ impl Root {
     }
 }
 
-/// Docker's vfs driver copies the image's last layer: the container's initial content is next to
-/// its directory.
-fn docker_vfs(root: &Path) -> Option<Storage> {
+/// Docker's drivers vfs and btrfs copy the image's last layer: the container's initial content is
+/// next to its directory.
+fn docker_copy(root: &Path) -> Option<Storage> {
     let name = root.file_name()?.to_str()?;
     let began_with = root.with_file_name(format!("{name}-init"));
     let bytes = |path: &Path| Bytes::from(path.as_os_str().as_bytes());
-    (root.parent()?.ends_with("vfs/dir") && began_with.is_dir()).then(|| Storage {
-        driver: "vfs".to_owned(),
+    let places = [("vfs", "vfs/dir"), ("btrfs", "btrfs/subvolumes")];
+    let (driver, _) =
+        (places.iter()).find(|(_, place)| root.parent().is_some_and(|dir| dir.ends_with(place)))?;
+    began_with.is_dir().then(|| Storage {
+        driver: (*driver).to_owned(),
         lower: vec![bytes(&began_with)],
         upper: bytes(root),
         merged: bytes(root),

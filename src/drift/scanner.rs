@@ -29,10 +29,11 @@ impl DriftScanner {
         let began = Instant::now();
         let span = tracing::info_span!("drift_scan", container = %info.name.escaped());
         let _entered = span.enter();
-        if info.storage.driver == "vfs" {
+        let driver = &info.storage.driver;
+        if matches!(&driver[..], "vfs" | "btrfs") {
             // Every file of the image is in the container's directory: changed files cannot be
             // recognised.
-            return Err("storage driver \"vfs\" copies the whole image".to_owned());
+            return Err(format!("storage driver {driver:?} copies the whole image"));
         }
         let tree = layer_tree::LayerTree::open(&info.storage)?;
         let found = packages::compare(&tree);
