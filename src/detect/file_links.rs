@@ -1,10 +1,11 @@
-//! Other names of a file: symbolic and hard links made while the container was watched, and
-//! paths through `/proc`.
+//! Other names of a file: symbolic and hard links and bind mounts made while the container was
+//! watched, and paths through `/proc`.
 //!
 //! The kernel reports an opened file by its real path. For a rename, a removal or a change of
-//! mode it reports only the path that the program passed, which may lead through a link.
+//! mode it reports only the path that the program passed, which may lead through a link. A real path
+//! also goes through a mount: a directory that a process mounted elsewhere has two.
 
-use crate::catalog::path::{absolute, directory, normal};
+use crate::catalog::path::{absolute, directory, is_below, normal};
 use crate::catalog::{paths, secrets};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,9 +13,14 @@ use std::sync::Arc;
 use bstr::ByteSlice as _;
 use rustc_hash::FxHashMap;
 
-use crate::event::{Bytes, Connect, ContainerId, Endpoint, Event, ExecRefused, File, FileOp, Kind};
+use crate::event::{
+    Bytes, Connect, ContainerId, Endpoint, Event, ExecRefused, File, FileOp, Kind, Privilege,
+};
 use crate::state::State;
 
+/// `MS_BIND` and `MS_REMOUNT` of mount(2).
+const BIND: u64 = 0x1000;
+const REMOUNT: u64 = 0x20;
 /// Links remembered of one container, of each kind.
 const MAX_LINKS: usize = 1024;
 /// Maximum number of links followed in one path: slightly fewer than the kernel follows.
@@ -26,6 +32,8 @@ struct Own {
     symbolic: BTreeMap<Bytes, Bytes>,
     /// Second names of sensitive files.
     hard: BTreeMap<Bytes, Bytes>,
+    /// Sources of bind mounts, by mount point; not by mount namespace, which events do not name.
+    bound: BTreeMap<Bytes, Bytes>,
 }
 
 /// The links of all containers.
@@ -103,7 +111,62 @@ impl FileLinks {
         own.and_then(|own| own.hard.get(path)).unwrap_or(path)
     }
 
-    /// The event with resolved paths, if they differ. Also notes links that are made or removed.
+    /// The path in the source of a bind mount; `None` outside of one, and where the path itself is one
+    /// of those that matter.
+    fn in_source(&self, owner: &ContainerId, path: &[u8]) -> Option<Vec<u8>> {
+        let bound = &self.own.get(owner)?.bound;
+        if bound.is_empty() || matters(path) {
+            return None;
+        }
+        let within = bound.iter().filter(|(at, _)| is_below(path, at));
+        let (at, source) = within.max_by_key(|(at, _)| at.len())?;
+        let rest = path.get(at.len()..).unwrap_or_default();
+        Some(normal(&[source.as_bytes(), rest].concat()))
+    }
+
+    /// Notes a bind mount, or that one is gone. The text of the call separates its paths by spaces: of
+    /// a path with spaces nothing is noted.
+    fn note_mount(&mut self, owner: &ContainerId, cwd: &[u8], call: &Privilege) {
+        if call.errno != 0 {
+            return;
+        }
+        let words: Vec<&[u8]> = call.detail.split(|b| *b == b' ').collect();
+        let whole = |links: &Self, path: &[u8]| {
+            let path = absolute(cwd, path);
+            links.lead(owner, cwd, &path, true).unwrap_or(path)
+        };
+        match (&call.call[..], &words[..]) {
+            ("mount", [source, at, .., _]) if words.len() <= 4 => {
+                let flags = call.args.get(3).copied().unwrap_or(0);
+                if flags & (BIND | REMOUNT) != BIND {
+                    return;
+                }
+                let (source, at) = (whole(self, source), whole(self, at));
+                let source = self.in_source(owner, &source).unwrap_or(source);
+                let of_process = |path: &[u8]| is_below(path, b"/proc");
+                if source == at || of_process(&source) || of_process(&at) {
+                    return;
+                }
+                let own = Arc::make_mut(self.own.entry(owner.clone()).or_default());
+                if own.bound.len() >= MAX_LINKS {
+                    own.bound.pop_first();
+                }
+                own.bound.insert(Bytes::from(at), Bytes::from(source));
+            }
+            ("umount2", [at, ..]) => {
+                let at = Bytes::from(whole(self, at));
+                if let Some(own) = self.own.get_mut(owner)
+                    && own.bound.contains_key(&at)
+                {
+                    Arc::make_mut(own).bound.remove(&at);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// The event with resolved paths, if they differ. Also notes links and bind mounts that are made or
+    /// removed.
     pub(crate) fn see_through(&mut self, state: &State, event: &Event) -> Option<Event> {
         let owner = event.container.as_ref()?;
         let cwd = |pid| {
@@ -115,6 +178,10 @@ impl FileLinks {
                 let seen = self.file(owner, cwd(event.pid), file);
                 self.note(owner, seen.as_ref().unwrap_or(file));
                 seen.map(|file| with(event, Kind::File(Box::new(file))))
+            }
+            Kind::Privilege(call) => {
+                self.note_mount(owner, cwd(event.pid), call);
+                None
             }
             Kind::ExecRefused(exec) if exec.unresolved => {
                 let path = self.lead(owner, cwd(event.pid), exec.path.as_bytes(), true)?;
@@ -157,9 +224,13 @@ impl FileLinks {
                 | FileOp::Mknod
         );
         let led = |path: &Bytes| {
-            let led = file
-                .unresolved
-                .then(|| self.lead(owner, cwd, path.as_bytes(), !itself))?;
+            let led = if file.unresolved {
+                self.lead(owner, cwd, path.as_bytes(), !itself)
+            } else {
+                None
+            };
+            let named = led.as_deref().unwrap_or(path);
+            let led = self.in_source(owner, named).or(led);
             led.map(Bytes::from)
         };
         let path = led(&file.path);
@@ -196,8 +267,7 @@ impl FileLinks {
                 own.symbolic.insert(file.path.clone(), target);
             }
             (FileOp::Link, Some(target)) => {
-                let special = paths::of(&file.path).is_some() || secrets::is_secret(&file.path);
-                if !special || paths::of(target).is_some() {
+                if !matters(&file.path) || paths::of(target).is_some() {
                     return;
                 }
                 let own = Arc::make_mut(self.own.entry(owner.clone()).or_default());
@@ -241,8 +311,14 @@ impl FileLinks {
     /// Number of known links.
     pub(super) fn len(&self) -> usize {
         let own = self.own.values();
-        own.map(|own| own.symbolic.len() + own.hard.len()).sum()
+        own.map(|own| own.symbolic.len() + own.hard.len() + own.bound.len())
+            .sum()
     }
+}
+
+/// A path to which rules pay attention.
+fn matters(path: &[u8]) -> bool {
+    paths::of(path).is_some() || secrets::is_secret(path)
 }
 
 fn with(event: &Event, kind: Kind) -> Event {
@@ -256,7 +332,7 @@ fn with(event: &Event, kind: Kind) -> Event {
 mod tests {
     use crate::detect::Severity;
     use crate::detect::testkit::{World, upper};
-    use crate::event::FileOp;
+    use crate::event::{Bytes, FileOp};
 
     /// A rename of which only the words are known.
     fn rename(w: &mut World, pid: u32, from: &str, to: &str) {
@@ -300,6 +376,43 @@ mod tests {
         w.link(init, FileOp::Symlink, "/tmp/b", "/tmp/a");
         rename(&mut w, init, "/tmp/p", "/tmp/a/passwd");
         w.only(&[]);
+    }
+
+    /// Mounts one path at another.
+    fn bind(w: &mut World, pid: u32, words: &str, flags: u64) {
+        w.privilege_as(pid, "mount", |call| {
+            call.detail = Bytes::from(format!("{words} MS_BIND").as_str());
+            call.args = vec![0, 0, 0, flags];
+        });
+    }
+
+    #[test]
+    fn a_bind_mount_is_another_name_of_its_source() {
+        let written = |path: &str, gone: bool| {
+            let mut w = World::steady();
+            let init = w.init();
+            bind(&mut w, init, "/ /mnt none", super::BIND | 0x4000);
+            bind(&mut w, init, "/mnt/etc /srv/e", super::BIND);
+            bind(&mut w, init, "/tmp/own /etc/passwd", super::BIND);
+            bind(&mut w, init, "/srv/e /srv/f", super::BIND | super::REMOUNT);
+            if gone {
+                w.privilege(init, "umount2", "/mnt MNT_DETACH", 0);
+            }
+            w.file(init, FileOp::Create, path);
+            let found = w.all("file.cron").len() + w.all("file.accounts").len();
+            found == 1
+        };
+        for path in [
+            "/mnt/etc/cron.d/job",
+            "/srv/e/cron.d/job",
+            "/etc/cron.d/job",
+            // What is mounted there is now the file.
+            "/etc/passwd",
+        ] {
+            assert!(written(path, false), "{path}");
+        }
+        assert!(!written("/srv/f/cron.d/job", false));
+        assert!(!written("/mnt/etc/cron.d/job", true));
     }
 
     #[test]
