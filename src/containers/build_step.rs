@@ -4,11 +4,16 @@
 
 use bollard_stubs::models::{ContainerConfig, HostConfig};
 
+use super::proc_files::{parent_of, read_stat, split_argv};
 use crate::event::{ContainerInfo, Role};
 
 /// buildah's name for a step at the runtime: this prefix, then the name of the step's directory,
 /// which begins with `buildah` and ends with a number.
 const BUILDAH: &str = "buildah-buildah";
+/// The process between buildah and the runtime, by its first argument.
+const BUILDAH_HELPER: &str = "buildah-oci-runtime";
+/// Ancestors of a step's first process that are examined: the runtime and that process.
+const MAX_ANCESTORS: usize = 4;
 /// Characters of a BuildKit step's id.
 const BUILDKIT_ID: usize = 25;
 
@@ -40,12 +45,31 @@ pub(super) fn is_classic(config: &ContainerConfig, host: &HostConfig) -> bool {
     image.starts_with("sha256:") && test.is_some_and(|test| test == ["NONE"]) && log == Some("none")
 }
 
-/// Notes the container's role by its cgroup and name.
+/// Notes the container's role by its cgroup and name, and the build of a step of buildah.
 pub(super) fn mark(info: &mut ContainerInfo, name: &str) {
     let (parent, leaf) = info.cgroup.rsplit_once('/').unwrap_or(("", &info.cgroup));
-    if info.role == Role::Container && (is_buildkit(parent, leaf) || is_buildah(name)) {
+    let buildah = is_buildah(name);
+    if info.role == Role::Container && (is_buildkit(parent, leaf) || buildah) {
         info.role = Role::Build;
     }
+    if buildah && let Some(build) = buildah_above(info.init_pid) {
+        info.build = build;
+    }
+}
+
+/// The buildah (or Podman) that runs a step: one process for a whole build.
+fn buildah_above(step: u32) -> Option<String> {
+    let mut next = step;
+    for _ in 0..MAX_ANCESTORS {
+        next = parent_of(next).filter(|parent| *parent > 1)?;
+        let argv = split_argv(&std::fs::read(format!("/proc/{next}/cmdline")).ok()?);
+        if argv.first().is_some_and(|name| *name == BUILDAH_HELPER) {
+            let builder = parent_of(next)?;
+            let (_, start) = read_stat(&std::fs::read(format!("/proc/{builder}/stat")).ok()?)?;
+            return Some(format!("buildah {builder} {start}"));
+        }
+    }
+    None
 }
 
 #[cfg(test)]
@@ -56,6 +80,39 @@ mod tests {
     fn classic(config: serde_json::Value, host: serde_json::Value) -> bool {
         let config = serde_json::from_value(config).unwrap();
         is_classic(&config, &serde_json::from_value(host).unwrap())
+    }
+
+    /// What buildah starts: a process of its own under another name, and in it the runtime.
+    #[test]
+    fn a_step_of_buildah_belongs_to_the_process_that_builds() {
+        let step = "exec -a buildah-oci-runtime sh -c 'sleep 60 & echo $!; wait'";
+        let mut helper = std::process::Command::new("bash")
+            .args(["-c", step])
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        let mut out = std::io::BufReader::new(helper.stdout.take().unwrap());
+        std::io::BufRead::read_line(&mut out, &mut line).unwrap();
+        let init_pid: u32 = line.trim().parse().unwrap();
+        let build_of = |name: &str| {
+            let mut info = ContainerInfo {
+                init_pid,
+                ..ContainerInfo::default()
+            };
+            mark(&mut info, name);
+            info.build
+        };
+        let build = build_of("buildah-buildah77");
+        let own = format!("buildah {} ", std::process::id());
+        assert!(build.starts_with(&own), "{build}");
+        assert_eq!(build_of("web"), "");
+        rustix::process::kill_process(
+            rustix::process::Pid::from_raw(i32::try_from(init_pid).unwrap()).unwrap(),
+            rustix::process::Signal::KILL,
+        )
+        .unwrap();
+        helper.wait().unwrap();
     }
 
     #[test]

@@ -271,7 +271,10 @@ impl EngineConnection {
                     match event {
                         Some(Ok(event)) => {
                             let Some(event) = read_event(&event) else { continue };
-                            if event == DockerEvent::ImageNames {
+                            if let DockerEvent::ImageNames { tagged } = event {
+                                if tagged {
+                                    client.image_tagged();
+                                }
                                 names_moved.get_or_insert_with(|| Instant::now() + GATHER);
                             } else if !self.event(client, event) {
                                 return ConnectionEnd::Stop;
@@ -359,7 +362,7 @@ impl EngineConnection {
                 client.client_later(id, now(), None);
                 return true;
             }
-            DockerEvent::ImageNames => return true,
+            DockerEvent::ImageNames { .. } => return true,
         };
         let ask = match &action {
             ContainerAction::Started => {
@@ -370,6 +373,7 @@ impl EngineConnection {
             }
             ContainerAction::Died(_) | ContainerAction::Removed => {
                 self.known.remove(&id);
+                client.step_ended(&id, ts);
                 matches!(action, ContainerAction::Died(_))
             }
             ContainerAction::Created | ContainerAction::Renamed | ContainerAction::Info => true,

@@ -12,13 +12,15 @@ use serde_json::Value;
 use tokio::sync::Semaphore;
 use tokio::time::sleep;
 
+use super::classic_builds::ClassicBuilds;
 use super::docker_answer;
 use super::docker_facts::ImageFacts;
 use super::engine::{EngineKind, RuntimeMessage, RuntimeUpdate};
 use super::engine_http::{EngineHttp, HttpError, JsonLines};
 use super::exec_client::{SearchedSession, SessionClients};
 use crate::event::{
-    Bytes, ContainerAction, ContainerEvent, ContainerId, ContainerInfo, Lost, LostReason, Timestamp,
+    Bytes, ContainerAction, ContainerEvent, ContainerId, ContainerInfo, Lost, LostReason, Role,
+    Timestamp,
 };
 use crate::system::now;
 
@@ -28,6 +30,8 @@ pub(super) const PARALLEL: usize = 8;
 const MAX_NAMES: usize = 4096;
 /// Maximum number of images whose facts are remembered; other images are queried again.
 const MAX_IMAGES: usize = 256;
+/// Images below that of a step which are examined: layers of an image are not more.
+const MAX_LAYERS: usize = 127;
 /// Bytes of an answer about one container or image.
 const MAX_ANSWER: usize = 1 << 20;
 /// Characters of a name in the engine's list.
@@ -93,6 +97,7 @@ struct Remembered {
     /// Containers with a reported invalid field.
     odd: BTreeSet<ContainerId>,
     clients: SessionClients,
+    builds: ClassicBuilds,
 }
 
 /// An answer about one container.
@@ -327,6 +332,9 @@ impl DockerClient {
         let moved = self.image_now(&image_id, &image_name).await;
         let (mut info, odd) = docker_answer::from_answer(answer, &image);
         info.image_now = moved.unwrap_or_default();
+        if info.role == Role::Build {
+            info.build = self.build_of(id, &image_id).await;
+        }
         let image = RunningImage {
             id: image_id,
             name: image_name,
@@ -359,6 +367,46 @@ impl DockerClient {
             code: code.unwrap_or(0),
             paused: paused.unwrap_or(false),
         })
+    }
+
+    /// A step of the classic builder ended.
+    pub(super) fn step_ended(&self, id: &ContainerId, at: Timestamp) {
+        self.remembered.lock().builds.ended(id, at);
+    }
+
+    /// An image got a name, with which a build ends.
+    pub(super) fn image_tagged(&self) {
+        self.remembered.lock().builds.named();
+    }
+
+    /// The build of a step of the classic builder: that of the step whose result it continues.
+    async fn build_of(&self, step: &ContainerId, image: &str) -> String {
+        let mut image = image.to_owned();
+        let mut before = None;
+        for _ in 0..MAX_LAYERS {
+            if !is_image_name(&image) {
+                break;
+            }
+            let path = format!("/images/{image}/json");
+            // Later versions of the API do not name the container of an image.
+            let Ok(answer) = self.http.get_as_of((1, 44), &path, MAX_ANSWER).await else {
+                break;
+            };
+            // An image with a name is the result of another build.
+            let named = answer.pointer("/RepoTags").and_then(Value::as_array);
+            if named.is_some_and(|names| !names.is_empty()) {
+                break;
+            }
+            let container = ContainerId::new(text(&answer, "/Container"));
+            if self.remembered.lock().builds.knows(&container) {
+                before = Some(container);
+                break;
+            }
+            text(&answer, "/Parent").clone_into(&mut image);
+        }
+        let mut remembered = self.remembered.lock();
+        let build = remembered.builds.begin(step, before.as_ref(), now());
+        build.as_str().to_owned()
     }
 
     /// The id that the image's name refers to, if the container runs another one.

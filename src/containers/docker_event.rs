@@ -13,8 +13,8 @@ pub(super) enum DockerEvent {
     Container(Timestamp, ContainerId, ContainerAction),
     /// A command was started in a container; the engine reports no more about it (Podman).
     Client(ContainerId),
-    /// An image's name may refer to another image now.
-    ImageNames,
+    /// An image's name may refer to another image now; whether an image got a name, with which a build ends.
+    ImageNames { tagged: bool },
 }
 
 /// Ids become part of requests: only letters and digits.
@@ -32,7 +32,8 @@ pub(super) fn read_event(event: &Value) -> Option<DockerEvent> {
             action,
             "tag" | "untag" | "pull" | "load" | "import" | "create" | "delete" | "remove"
         );
-        return moves.then_some(DockerEvent::ImageNames);
+        let tagged = action == "tag";
+        return moves.then_some(DockerEvent::ImageNames { tagged });
     }
     let id = text("/Actor/ID")
         .or_else(|| text("/id"))
@@ -123,7 +124,10 @@ mod tests {
             ))
         );
         let tag = json!({"Type": "image", "Action": "tag"});
-        assert_eq!(read_event(&tag), Some(DockerEvent::ImageNames));
+        assert_eq!(
+            read_event(&tag),
+            Some(DockerEvent::ImageNames { tagged: true })
+        );
         let other = json!({"Type": "image", "Action": "push"});
         assert_eq!(read_event(&other), None);
         let path = json!({"Action": "start", "Actor": {"ID": "../x"}});

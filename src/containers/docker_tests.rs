@@ -434,3 +434,50 @@ fn old_and_new_engines_are_read_alike() {
     }
     assert_eq!(read[0], read[1]);
 }
+
+/// Two builds at the same time on the same image: each second step runs the result of a first one, the
+/// other after a step that ran nothing.
+#[test]
+fn steps_of_concurrent_builds_are_marked_by_the_results_they_continue() {
+    const STARTED: [usize; 2] = [3, 4];
+    let engine = FakeEngine::start(|path| {
+        let image = |container: &str, parent: &str| {
+            Reply::Answer(json!({"RepoTags": [], "Container": container, "Parent": parent}))
+        };
+        match path {
+            path if path.starts_with("/events") => {
+                let start =
+                    |n| json!({"Type": "container", "Action": "start", "Actor": {"ID": id(n)}});
+                Reply::Lines(STARTED.map(start).to_vec(), true)
+            }
+            path if path.starts_with("/containers/json") => {
+                Reply::Answer(json!([{"Id": id(1)}, {"Id": id(2)}]))
+            }
+            path if path.starts_with("/containers/") => {
+                let of = |(n, image): (usize, &'static str)| path.contains(&id(n)).then_some(image);
+                let images = [(3, "sha256:a1"), (4, "sha256:b1-label")];
+                let image = images.into_iter().find_map(of).unwrap_or("sha256:base");
+                let config = json!({"Image": image, "Healthcheck": {"Test": ["NONE"]}});
+                let host = json!({"LogConfig": {"Type": "none"}});
+                Reply::Answer(json!({"Image": image, "Config": config, "HostConfig": host}))
+            }
+            "/v1.44/images/sha256:base/json" => {
+                Reply::Answer(json!({"RepoTags": ["base:1"], "Container": id(1)}))
+            }
+            "/v1.44/images/sha256:a1/json" => image(&id(1), "sha256:base"),
+            "/v1.44/images/sha256:b1-label/json" => image(&id(9), "sha256:b1"),
+            "/v1.44/images/sha256:b1/json" => image(&id(2), "sha256:base"),
+            _ => Reply::Answer(Value::Null),
+        }
+    });
+    let (_stop, messages) = engine.connect();
+    let mut builds = std::collections::BTreeMap::new();
+    while builds.len() < 4 {
+        let (of, info) = wait(&messages, info);
+        if let Some(info) = info {
+            builds.insert(of.as_str().to_owned(), info.build);
+        }
+    }
+    let expected = [(1, 1), (2, 2), (3, 1), (4, 2)].map(|(n, build)| (id(n), id(build)));
+    assert_eq!(builds, expected.into());
+}

@@ -156,6 +156,28 @@ impl EngineHttp {
         self.get_within(path, limit, PATIENCE).await
     }
 
+    /// The same by at most this version of the engine's API.
+    pub(super) async fn get_as_of(
+        &self,
+        latest: (u32, u32),
+        path: &str,
+        limit: usize,
+    ) -> Result<Value, HttpError> {
+        let version = self.version.strip_prefix("/v").and_then(|version| {
+            let (major, minor) = version.split_once('.')?;
+            Some((major.parse::<u32>().ok()?, minor.parse::<u32>().ok()?))
+        });
+        let (major, minor) = latest;
+        if version.is_some_and(|version| version <= latest) {
+            return self.get(path, limit).await;
+        }
+        let older = Self {
+            address: self.address.clone(),
+            version: format!("/v{major}.{minor}"),
+        };
+        older.get(path, limit).await
+    }
+
     /// Pings the engine.
     pub(super) async fn ping(&self) -> Result<(), HttpError> {
         let answer = timeout(PATIENCE, self.read("/_ping", MAX_ERROR)).await;

@@ -57,6 +57,9 @@ pub fn prefer(info: &mut ContainerInfo, known: &ContainerInfo) {
     if info.role == Role::Container {
         info.role = proc.role;
     }
+    if info.build.is_empty() {
+        info.build = proc.build;
+    }
     fill_storage(&mut info.storage, &proc.storage);
 }
 

@@ -6,6 +6,7 @@ pub mod bundle;
 pub mod by_namespace;
 pub mod cgroup_directory;
 pub mod cgroup_name;
+mod classic_builds;
 pub mod compare;
 mod containerd;
 mod containerd_answer;

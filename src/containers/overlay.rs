@@ -39,6 +39,20 @@ pub(super) fn mounted_at(root: &Path, others: &[u32]) -> Option<Storage> {
     })
 }
 
+/// The layers of the overlay that BuildKit mounted for its step `name`, at `…/NAME/rootfs`.
+pub(super) fn mounted_for_step(name: &str) -> Option<Storage> {
+    let host = fs::read("/proc/self/mountinfo").unwrap_or_default();
+    storage_of_step(&host, name)
+}
+
+fn storage_of_step(host: &[u8], name: &str) -> Option<Storage> {
+    let end = format!("/{name}/rootfs");
+    let mount = lines(host)
+        .filter(|m| m.at.ends_with(end.as_bytes()))
+        .last()?;
+    layers(&mount, host)
+}
+
 /// The mount points of a process; at most [`MAX_MOUNTS`].
 #[must_use]
 pub fn mount_points(pid: u32) -> Vec<Bytes> {
@@ -218,6 +232,20 @@ fn unescape(field: &[u8]) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_layers_of_a_step_are_those_mounted_for_it() {
+        let mount = |name: &str, layer: &str| {
+            format!(
+                "7 1 0:51 / /d/buildkit/executor/{name}/rootfs rw - overlay overlay \
+                 rw,lowerdir=/d/base,upperdir=/d/{layer}/diff,workdir=/d/{layer}/work\n"
+            )
+        };
+        let table = mount("one", "l1") + &mount("two", "l2");
+        let upper = |name| storage_of_step(table.as_bytes(), name).map(|storage| storage.upper);
+        assert_eq!(upper("two"), Some("/d/l2/diff".into()));
+        assert_eq!(upper("wo"), None);
+    }
 
     #[test]
     fn resolves_relative_layers_and_escapes() {

@@ -5,7 +5,7 @@ use std::fs;
 use super::cgroup_directory::FoundContainer;
 use super::proc_files::{split_argv, started, status_field};
 use super::{build_step, overlay};
-use crate::event::{Bytes, CAPABILITIES, Confinement, ContainerInfo, IdRange, Security};
+use crate::event::{Bytes, CAPABILITIES, Confinement, ContainerInfo, IdRange, Role, Security};
 use crate::system::{self, boot_time};
 
 /// Capabilities that Docker, Podman and containerd give a container by default, as bits.
@@ -57,6 +57,12 @@ pub fn of_cgroup(found: &FoundContainer) -> ContainerInfo {
         ..ContainerInfo::default()
     };
     build_step::mark(&mut info, found.name());
+    // A step ends before /proc is read: its layers tell its build.
+    if info.role == Role::Build
+        && let Some(storage) = overlay::mounted_for_step(found.id.as_str())
+    {
+        info.storage = storage;
+    }
     info
 }
 

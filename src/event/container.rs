@@ -230,6 +230,10 @@ pub struct ContainerInfo {
     /// Its role.
     #[serde(skip_serializing_if = "Role::is_container")]
     pub role: Role,
+    /// Of a step: its image build, the same text for each step of one; empty where the builder does not
+    /// tell.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub build: String,
     /// Its Kubernetes pod.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pod: Option<Pod>,

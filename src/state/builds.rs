@@ -1,16 +1,19 @@
 //! Image builds: the containers that a builder runs as steps, one build after the other.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::{Container, State};
-use crate::event::{ContainerId, Role, Runtime, Timestamp};
+use crate::event::{Bytes, ContainerId, Role, Runtime, Timestamp};
 
-/// A step that begins later than this after the one before belongs to another build. Between two
-/// steps the builder stores a layer.
+/// A step of which neither the build nor the layers are known belongs to another build when it begins
+/// later than this after the step before. Between two steps the builder stores a layer.
 const PAUSE: Duration = Duration::from_secs(60);
+/// A step on layers that no step wrote begins a stage of a build that runs or ended this recently.
+const STAGE: Duration = Duration::from_secs(3);
 
-/// An image build. No builder reports the build of a step: consecutive steps of one runtime are one
-/// build, so concurrent builds are one, too.
+/// An image build: its steps have the builder's mark, or the layers of one another; steps without either
+/// follow one another closely, so of them concurrent builds are one.
 #[derive(Debug)]
 pub struct Build<'a> {
     runtime: Runtime,
@@ -42,25 +45,49 @@ impl State {
         let mut steps: Vec<&Container> = all.filter(|c| c.info.role == Role::Build).collect();
         steps.sort_by_key(|step| (step.first_seen, &step.id));
         let mut builds: Vec<Build<'_>> = Vec::new();
+        // The build by its mark, and by the layer that a step wrote.
+        let mut marked: BTreeMap<&str, usize> = BTreeMap::new();
+        let mut written: BTreeMap<&Bytes, usize> = BTreeMap::new();
         for step in steps {
             let last = match step.running {
                 true => self.now,
                 false => step.ended.unwrap_or(step.first_seen),
             };
-            let runtime = step.info.runtime;
-            let same = |build: &&mut Build<'_>| {
-                build.runtime == runtime && step.first_seen.since(build.last) <= PAUSE
-            };
-            match builds.iter_mut().rev().find(same) {
+            let storage = &step.info.storage;
+            let mut layers = storage.lower.iter().chain([&storage.upper]);
+            let known = marked.get(step.info.build.as_str()).copied();
+            let known = known.or_else(|| layers.find_map(|layer| written.get(layer).copied()));
+            let at = known.or_else(|| {
+                if !step.info.build.is_empty() {
+                    return None;
+                }
+                let pause = if storage.upper.is_empty() {
+                    PAUSE
+                } else {
+                    STAGE
+                };
+                let runtime = step.info.runtime;
+                builds.iter().rposition(|build| {
+                    build.runtime == runtime && step.first_seen.since(build.last) <= pause
+                })
+            });
+            let at = at.unwrap_or(builds.len());
+            match builds.get_mut(at) {
                 Some(build) => {
                     build.steps.push(step);
                     build.last = build.last.max(last);
                 }
                 None => builds.push(Build {
-                    runtime,
+                    runtime: step.info.runtime,
                     steps: vec![step],
                     last,
                 }),
+            }
+            if !step.info.build.is_empty() {
+                marked.insert(&step.info.build, at);
+            }
+            if !storage.upper.is_empty() {
+                written.insert(&storage.upper, at);
             }
         }
         builds
@@ -70,31 +97,120 @@ impl State {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::ContainerInfo;
+
+    /// Adds a step that ran from `from` to `to`.
+    fn step(state: &mut State, name: &str, (from, to): (i64, i64), info: ContainerInfo) {
+        let at = |seconds: i64| Timestamp(seconds * 1_000_000_000);
+        let id = ContainerId::new(name);
+        let mut container = Container::new(id.clone(), at(from));
+        container.info = info;
+        container.running = false;
+        container.ended = Some(at(to));
+        state.containers.insert(id, std::sync::Arc::new(container));
+    }
+
+    fn of_build(build: &str, lower: &[&str], upper: &str) -> ContainerInfo {
+        let mut info = ContainerInfo {
+            role: Role::Build,
+            build: build.to_owned(),
+            ..ContainerInfo::default()
+        };
+        info.storage.lower = lower.iter().map(|layer| Bytes::from(*layer)).collect();
+        info.storage.upper = upper.into();
+        info
+    }
+
+    fn ids(state: &State) -> Vec<Vec<String>> {
+        let ids = |build: &Build<'_>| {
+            let ids = build.steps.iter().map(|step| step.id.as_str().to_owned());
+            ids.collect()
+        };
+        state.builds().iter().map(ids).collect()
+    }
 
     #[test]
     fn steps_without_a_pause_between_them_are_one_build() {
         let mut state = State::default();
-        let at = |seconds: i64| Timestamp(seconds * 1_000_000_000);
-        let mut step = |name: &str, from: i64, to: i64, role: Role| {
-            let id = ContainerId::new(name);
-            let mut container = Container::new(id.clone(), at(from));
-            container.info.role = role;
-            container.running = false;
-            container.ended = Some(at(to));
-            state.containers.insert(id, std::sync::Arc::new(container));
-        };
-        step("b", 100, 110, Role::Build);
-        step("a", 112, 300, Role::Build);
-        step("c", 340, 341, Role::Build);
-        step("web", 341, 342, Role::Container);
-        step("d", 500, 501, Role::Build);
-        let builds = state.builds();
-        let ids = |build: &Build<'_>| {
-            let ids = build.steps.iter().map(|step| step.id.as_str().to_owned());
-            ids.collect::<Vec<String>>()
-        };
-        let all: Vec<Vec<String>> = builds.iter().map(ids).collect();
-        assert_eq!(all, [vec!["b", "a", "c"], vec!["d"]]);
-        assert!(!builds[0].running());
+        let build = || of_build("", &[], "");
+        step(&mut state, "b", (100, 110), build());
+        step(&mut state, "a", (112, 300), build());
+        step(&mut state, "c", (340, 341), build());
+        step(&mut state, "web", (341, 342), ContainerInfo::default());
+        step(&mut state, "d", (500, 501), build());
+        assert_eq!(ids(&state), [vec!["b", "a", "c"], vec!["d"]]);
+        assert!(!state.builds()[0].running());
+    }
+
+    #[test]
+    fn builds_at_the_same_time_are_told_apart_by_their_marks() {
+        let mut state = State::default();
+        step(
+            &mut state,
+            "a1",
+            (100, 110),
+            of_build("a", &["/base"], "/1"),
+        );
+        step(
+            &mut state,
+            "b1",
+            (101, 110),
+            of_build("b", &["/base"], "/2"),
+        );
+        step(
+            &mut state,
+            "a2",
+            (111, 112),
+            of_build("a", &["/x", "/base"], "/3"),
+        );
+        step(
+            &mut state,
+            "b2",
+            (111, 113),
+            of_build("b", &["/y", "/base"], "/4"),
+        );
+        step(
+            &mut state,
+            "c1",
+            (114, 115),
+            of_build("c", &["/base"], "/5"),
+        );
+        assert_eq!(
+            ids(&state),
+            [vec!["a1", "a2"], vec!["b1", "b2"], vec!["c1"]]
+        );
+    }
+
+    #[test]
+    fn a_step_on_the_layer_of_another_continues_its_build() {
+        let mut state = State::default();
+        step(&mut state, "a1", (100, 110), of_build("", &["/base"], "/1"));
+        // The second build, some seconds after the first; a stage beside it.
+        step(&mut state, "b1", (115, 120), of_build("", &["/base"], "/2"));
+        step(
+            &mut state,
+            "b2",
+            (116, 118),
+            of_build("", &["/other"], "/3"),
+        );
+        // The first continues: a step took its time to be stored.
+        step(
+            &mut state,
+            "a2",
+            (119, 130),
+            of_build("", &["/copied", "/1", "/base"], "/4"),
+        );
+        step(
+            &mut state,
+            "a3",
+            (131, 132),
+            of_build("", &["/4", "/copied", "/1", "/base"], "/5"),
+        );
+        // A later stage begins at once.
+        step(&mut state, "a4", (134, 135), of_build("", &["/base"], "/6"));
+        assert_eq!(
+            ids(&state),
+            [vec!["a1", "a2", "a3", "a4"], vec!["b1", "b2"]]
+        );
     }
 }

@@ -8,8 +8,6 @@ use super::damping::DampedNumbers;
 use super::pane::Pane;
 use super::rows::{Listing, RowCounts, RowKey};
 use crate::core::Core;
-use crate::event::Timestamp;
-use crate::state::Owner;
 
 /// The result of drawing a frame.
 #[derive(Debug, Clone)]
@@ -24,8 +22,6 @@ pub struct Drawn {
     pub(super) counted: RowCounts,
     /// The rows, reused while the keys only move among them.
     pub(super) listing: Option<Arc<Listing>>,
-    /// The numbers of rows of the tabs, reused until the core applies another event.
-    pub(super) tabs: Option<Arc<TabCounts>>,
     /// The preview is shown.
     pub(super) previewed: bool,
     /// The row that the preview explains.
@@ -38,26 +34,6 @@ pub struct Drawn {
     pub(super) clickable: Clickable,
     /// Position of the screen's table.
     pub(super) table: Option<TableDrawn>,
-}
-
-/// The numbers of rows of the tabs at one moment of a stream.
-#[derive(Debug, Clone)]
-pub(super) struct TabCounts {
-    /// Number of events, and when the stream begins.
-    pub(super) moment: (u64, Timestamp),
-    pub(super) container: Owner,
-    /// Of each screen the number of its rows, where that is known without making them.
-    pub(super) of: Vec<(Pane, Option<usize>)>,
-    /// Number of silenced findings.
-    pub(super) silenced: usize,
-}
-
-impl TabCounts {
-    /// The number of rows of a screen.
-    pub(super) fn rows(&self, pane: Pane) -> Option<usize> {
-        let mut all = self.of.iter();
-        all.find(|(known, _)| *known == pane)?.1
-    }
 }
 
 /// Rows that were made before a frame is drawn, for its timeline.
@@ -112,7 +88,6 @@ impl Default for Drawn {
             current: None,
             counted: RowCounts::default(),
             listing: None,
-            tabs: None,
             previewed: false,
             explained: None,
             numbers: DampedNumbers::default(),
@@ -136,7 +111,6 @@ impl Drawn {
             current: self.current.clone(),
             counted: self.counted,
             listing: self.listing.clone(),
-            tabs: self.tabs.clone(),
             previewed: self.previewed,
             explained: self.explained.clone(),
             numbers: self.numbers.clone(),

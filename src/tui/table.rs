@@ -42,6 +42,9 @@ pub(super) struct Column {
     pub(super) named: bool,
     /// For the column with the row's name: the width up to which columns are dropped for it.
     wish: u16,
+    /// For a column of words: the width up to which it is as wide as its longest, though columns that are
+    /// needed less are dropped; 0 otherwise.
+    pub(super) word: u16,
     /// Hidden unless the user shows it.
     pub(super) spare: bool,
     /// Its text is drawn as a chart.
@@ -68,6 +71,7 @@ impl Column {
             main: false,
             named: false,
             wish: 0,
+            word: 0,
             spare: false,
             chart: false,
         }
@@ -124,6 +128,11 @@ impl Column {
         self
     }
 
+    pub(super) const fn words(mut self, width: u16) -> Self {
+        self.word = width;
+        self
+    }
+
     pub(super) const fn right(mut self) -> Self {
         self.right = true;
         self
@@ -158,6 +167,10 @@ pub(super) fn layout(
     longest: impl Fn(usize) -> u16,
 ) -> Vec<(usize, u16)> {
     let name = |i: usize, most: u16| longest(i).clamp(SHORT, most);
+    let word = |i: usize| {
+        let column = &columns[i];
+        longest(i).clamp(column.width, column.word.max(column.width))
+    };
     // The width that a column should have before those of `drop` and above are shown.
     let least = |i: usize, drop: u8| {
         let column = &columns[i];
@@ -166,6 +179,8 @@ pub(super) fn layout(
             name(i, if first { bound(width) } else { NAME })
         } else if column.main && drop > 1 {
             longest(i).clamp(column.width, column.wish.max(column.width))
+        } else if column.word > 0 && drop >= column.drop {
+            word(i)
         } else {
             column.width
         }
@@ -195,6 +210,10 @@ pub(super) fn layout(
         }
         if columns[*i].named {
             let more = name(*i, bound(width)).saturating_sub(*w).min(spare);
+            *w += more;
+            spare -= more;
+        } else if columns[*i].word > 0 {
+            let more = word(*i).saturating_sub(*w).min(spare);
             *w += more;
             spare -= more;
         }
@@ -255,6 +274,29 @@ mod tests {
         assert_eq!(name(80, 3), 9);
         assert_eq!(name(60, 60), 18);
         assert_eq!(name(120, 60), 36);
+    }
+
+    #[test]
+    fn a_word_is_whole_or_its_column_is_not_shown() {
+        const STATES: &[Column] = &[
+            Column::new("name", "NAME", 16, 0).main().named(),
+            Column::new("state", "STATE", 6, 3).words(10),
+            Column::new("mem", "MEM", 5, 5),
+            Column::new("last", "LAST", 30, 2).grow(),
+        ];
+        let widths = |width, longest| {
+            let longest = move |i| if i == 1 { longest } else { 16 };
+            layout(STATES, width, longest)
+        };
+        assert_eq!(widths(60, 2)[1..], [(1, 6), (2, 5), (3, 30)]);
+        // The other column goes for it.
+        assert_eq!(widths(60, 9), [(0, 16), (1, 9), (3, 33)]);
+        assert_eq!(widths(70, 9)[1..3], [(1, 9), (2, 5)]);
+        for width in 58..80 {
+            let state = widths(width, 9).iter().find(|(i, _)| *i == 1).copied();
+            assert!(state.is_none_or(|(_, w)| w >= 9), "{width}: {state:?}");
+        }
+        assert_eq!(widths(80, 40)[1], (1, 10), "not one word takes the line");
     }
 
     #[test]

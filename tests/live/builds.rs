@@ -1,6 +1,6 @@
 //! Image builds by BuildKit while watching: each step belongs to a build, and raises no alarm.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 
 use serde_json::Value;
@@ -63,6 +63,23 @@ pub(crate) fn steps(lines: &[Value]) -> BTreeSet<&str> {
         .collect()
 }
 
+/// The layers of the steps: what each wrote, and those below.
+fn layers<'a>(lines: &'a [Value], steps: &BTreeSet<&str>) -> BTreeMap<&'a str, Vec<&'a str>> {
+    let mut layers = BTreeMap::new();
+    let of_step = |line: &&Value| {
+        let id = line["container"].as_str();
+        id.is_some_and(|id| steps.contains(id))
+    };
+    for line in lines.iter().filter(of_step) {
+        let storage = &line["info"]["storage"];
+        let lower = storage["lower"].as_array().into_iter().flatten();
+        if let Some(upper) = storage["upper"].as_str().filter(|upper| !upper.is_empty()) {
+            layers.insert(upper, lower.filter_map(Value::as_str).collect());
+        }
+    }
+    layers
+}
+
 #[test]
 fn steps_of_buildkit_are_a_build_and_raise_nothing() {
     if !common::images_are_ready(&[DEBIAN]) {
@@ -78,6 +95,15 @@ fn steps_of_buildkit_are_a_build_and_raise_nothing() {
     engine.output(&["rmi", "-f", "hullwatch-test-buildkit"]);
     let steps = steps(&lines);
     assert!(steps.len() >= 10, "{steps:?}");
+    let layers = layers(&lines, &steps);
+    let first = layers.values().filter(|below| {
+        let mut below = below.iter();
+        !below.any(|layer| layers.contains_key(layer))
+    });
+    // All others are on the layer of another step, which tells that they are of one build. The layers of a
+    // step that does nothing may be gone before they are read.
+    assert_eq!(first.count(), 1, "{layers:#?}");
+    assert!(layers.len() * 2 >= steps.len(), "{layers:#?}");
     let alarms = alarms(&lines, |id| steps.contains(id));
     assert!(alarms.is_empty(), "{alarms:#?}");
 }

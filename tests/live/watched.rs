@@ -1,5 +1,7 @@
 //! Which processes and cgroups are a container's.
 
+use std::process::Command;
+
 use serde_json::Value;
 
 use crate::cgroup::Container;
@@ -7,7 +9,8 @@ use crate::common;
 use crate::watch::Hullwatch;
 
 /// The runtime joins a cgroup before its name can be read outside of the kernel, and then runs a
-/// copy of itself: both are set-up, in a container of an image build too.
+/// copy of itself: both are set-up, in a container of an image build too, and where the builder has mounts
+/// of its own.
 #[test]
 fn set_up_in_a_cgroup_that_is_named_late_is_not_the_containers() {
     if !common::kernel_is_ready() {
@@ -21,6 +24,15 @@ fn set_up_in_a_cgroup_that_is_named_late_is_not_the_containers() {
         let runtime = format!("3>/dev/null; sleep 1; exec /proc/self/exe -c '{copy}'");
         assert!(step.join(&runtime).status().unwrap().success());
     }
+    for round in 4..6 {
+        let step = Container::at(&format!("docker/buildkit/hullwatchstep00000000000{round}"));
+        let runtime = "sleep 1; exec /proc/self/exe -c '/bin/true first; true'";
+        let moved = format!("sh -c \"{runtime}\" & echo $! >\"$1\"; wait $!");
+        let mut builder = Command::new("unshare");
+        builder.args(["--mount", "sh", "-c", &moved, "sh"]);
+        builder.arg(step.path.join("cgroup.procs"));
+        assert!(builder.status().unwrap().success());
+    }
     std::thread::sleep(std::time::Duration::from_millis(500));
     hullwatch.interrupt();
     let (_, lines, _) = hullwatch.end();
@@ -33,12 +45,12 @@ fn set_up_in_a_cgroup_that_is_named_late_is_not_the_containers() {
         .iter()
         .filter(|l| l["type"] == "exec" && l["argv"][1] == "-c");
     let copies: Vec<bool> = copies.map(|l| l["runtime"] == true).collect();
-    assert_eq!(copies, [true; 4], "{own:#?}");
+    assert_eq!(copies, [true; 6], "{own:#?}");
     let firsts = own
         .iter()
         .filter(|l| l["type"] == "exec" && l["argv"][1] == "first");
     let firsts: Vec<bool> = firsts.map(|l| l["runtime"] == true).collect();
-    assert_eq!(firsts, [false; 4], "{own:#?}");
+    assert_eq!(firsts, [false; 6], "{own:#?}");
 }
 
 /// Containers with every recognised form of cgroup name are watched, from their first exec on if

@@ -44,9 +44,24 @@ pub(crate) struct Scenario {
     /// Watching begins after its steps are done, while its init's scripts still run.
     #[serde(default)]
     pub(crate) late: bool,
+    /// It runs a second time, as `late-NAME`, with watching begun while its init's scripts run.
+    #[serde(default)]
+    twice: bool,
     /// The findings it must raise.
     #[serde(default)]
     pub(crate) expect: Vec<Expected>,
+}
+
+impl Scenario {
+    /// The same with watching begun a few seconds after its start.
+    fn begun_before(&self) -> Self {
+        Self {
+            name: format!("late-{}", self.name),
+            steps: vec![Step::Sh("sleep 4".to_owned())],
+            late: true,
+            ..self.clone()
+        }
+    }
 }
 
 fn busybox() -> String {
@@ -114,7 +129,10 @@ pub(crate) fn load(directory: &str) -> Vec<Scenario> {
         let text = std::fs::read_to_string(&file).unwrap();
         let read: File =
             toml::from_str(&text).unwrap_or_else(|e| panic!("{}: {e}", file.display()));
-        all.extend(read.scenario);
+        for scenario in read.scenario {
+            all.extend(scenario.twice.then(|| scenario.begun_before()));
+            all.push(scenario);
+        }
     }
     let mut names: Vec<_> = all.iter().map(|s| s.name.clone()).collect();
     names.sort();

@@ -117,6 +117,19 @@ fn changed(cgroup: u64, kind: u16) -> Option<()> {
     Some(())
 }
 
+/// True when the task sees the mounts of the host, or of a parent that is in no container: a builder may
+/// start the runtime in mounts of its own.
+#[inline(always)]
+pub fn in_outer_mounts(task: u64) -> bool {
+    gate::in_host_mounts(task) || in_parents_mounts(task).unwrap_or(false)
+}
+
+#[inline(always)]
+fn in_parents_mounts(task: u64) -> Option<bool> {
+    let parent: u64 = field(task, o::TASK_PARENT)?;
+    Some(!gate::member(of(parent)?) && gate::mounts(task)? == gate::mounts(parent)?)
+}
+
 /// A cgroup was created.
 #[btf_tracepoint(function = "cgroup_mkdir")]
 pub fn cgroup_born(ctx: BtfTracePointContext) -> i32 {

@@ -140,10 +140,10 @@ fn exec(scope: u64, mut flags: u32, task: u64, binary: u64) -> Option<()> {
     record.comm = bpf_get_current_comm().unwrap_or_default();
     let tgid: u32 = field(task, o::TASK_TGID)?;
     // A runtime that executes a copy of itself is still setting up: from memory, or through an open
-    // file while it still sees the host's mounts. The container's own program never does that.
+    // file while it still sees the mounts of whoever started it. The container's own program never does that.
     let copy = record.facts.flags & hullwatch_abi::file::fact::MEMFD != 0
         || (matches!(read_at::<u64>(filename)?, PROC_SELF | DESCRIPTOR)
-            && gate::in_host_mounts(task));
+            && cgroup::in_outer_mounts(task));
     if !copy || flags & ENTERED != 0 {
         gate::own(tgid);
         flags &= !RUNTIME;

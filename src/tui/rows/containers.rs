@@ -36,7 +36,7 @@ pub(super) const SCREEN: ScreenDef = ScreenDef {
 const COLUMNS: &[Column] = &[
     Column::severity(),
     Column::new("name", "NAME", 16, 0).main().named(),
-    Column::new("state", "STATE", 6, 3),
+    Column::new("state", "STATE", 6, 3).words(10),
     Column::new("age", "AGE", 5, 3).counts(Unit::Seconds),
     Column::new("drift", "DRIFT", 5, 1).counts(Unit::Count),
     Column::new("cpu", "CPU%", 5, 6)

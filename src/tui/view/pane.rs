@@ -221,10 +221,13 @@ fn widths(ui: &Ui, columns: &[Column], rows: &[Row], width: u16) -> Vec<(usize, 
         .collect()
 }
 
-/// The width that names and findings need in a column; a command or a path may have any length. Of
+/// The width that names, words and findings need in a column; a command or a path may have any length. Of
 /// all rows, so that the columns do not move while the page scrolls.
 fn longest(columns: &[Column], rows: &[Row], column: usize) -> u16 {
-    if !columns[column].named && columns[column].name != "finding" {
+    let Column {
+        named, word, name, ..
+    } = columns[column];
+    if !named && word == 0 && name != "finding" {
         return 0;
     }
     let texts = rows.iter().filter_map(|row| {

@@ -1,7 +1,5 @@
 //! The second line: the screens, or inside a container or page the breadcrumbs and tabs.
 
-use std::sync::Arc;
-
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
@@ -11,7 +9,7 @@ use unicode_width::UnicodeWidthStr as _;
 
 use super::header::line;
 use crate::core::Core;
-use crate::tui::drawn::{Drawn, TabCounts};
+use crate::tui::drawn::Drawn;
 use crate::tui::pane::Pane;
 use crate::tui::rows::{self, RowCounts};
 use crate::tui::text::{count, fit_middle};
@@ -47,8 +45,8 @@ pub(super) fn draw(
         None => &Pane::ALL,
         Some(_) => &Pane::INSIDE,
     };
-    let counts = counts(core, ui, panes);
-    drawn.tabs = Some(Arc::clone(&counts));
+    let counts: Vec<Option<RowsAndSilenced>> =
+        panes.iter().map(|pane| rows_of(core, ui, *pane)).collect();
     for size in [Size::Long, Size::Short, Size::Names, Size::Digits] {
         let outer = outer(core, ui, size);
         let titles = titles(&counts, ui, panes, size, theme);
@@ -135,13 +133,13 @@ fn outer(core: &Core, ui: &Ui, size: Size) -> Option<String> {
 }
 
 fn titles(
-    counts: &TabCounts,
+    counts: &[Option<RowsAndSilenced>],
     ui: &Ui,
     panes: &[Pane],
     size: Size,
     theme: &Theme,
 ) -> Vec<Line<'static>> {
-    let title = |(number, pane): (u32, &Pane)| {
+    let title = |((number, pane), known): ((u32, &Pane), &Option<RowsAndSilenced>)| {
         let here = *pane == ui.at.pane;
         let title = match size {
             Size::Long => pane.title(),
@@ -157,7 +155,7 @@ fn titles(
         let count = if matches!(size, Size::Names | Size::Digits) && !here {
             None
         } else {
-            amount(counts, *pane, size)
+            known.map(|known| amount(known, size))
         };
         let words = [number, title.to_owned(), count.unwrap_or_default()];
         let words: Vec<&str> = words
@@ -172,7 +170,7 @@ fn titles(
             Line::styled(words, theme.text())
         }
     };
-    (1..).zip(panes).map(title).collect()
+    (1..).zip(panes).zip(counts).map(title).collect()
 }
 
 /// The breadcrumbs; on a narrow screen their end.
@@ -189,76 +187,27 @@ fn crumbs(mut crumbs: Vec<String>, room: usize, theme: &Theme) -> Vec<(String, S
     all
 }
 
-/// The numbers of the last frame, or new ones if the core has applied events since: they walk whole
-/// tables.
-fn counts(core: &Core, ui: &Ui, panes: &[Pane]) -> Arc<TabCounts> {
-    let container = &ui.at.container;
-    let moment = (core.state.totals.events, core.state.began);
-    let same = |known: &&Arc<TabCounts>| {
-        known.moment == moment
-            && known.container == *container
-            && known.of.iter().map(|(pane, _)| pane).eq(panes)
-    };
-    if let Some(known) = ui.drawn.tabs.as_ref().filter(same) {
-        return Arc::clone(known);
-    }
-    let count = |pane: &Pane| (rows::screen(*pane).count)(core, &ui.query_of(*pane));
+/// The number of rows of a screen, and of its silenced ones.
+type RowsAndSilenced = (usize, usize);
+
+/// Where the number of rows is known without making them.
+fn rows_of(core: &Core, ui: &Ui, pane: Pane) -> Option<RowsAndSilenced> {
+    let query = ui.query_of(pane);
+    let rows = (rows::screen(pane).count)(core, &query)?;
     let findings = core.detector.findings().iter();
-    let silenced = findings
-        .filter(|f| f.silenced.is_some() && (container.is_none() || *container == f.container));
-    Arc::new(TabCounts {
-        moment,
-        container: container.clone(),
-        of: panes.iter().map(|pane| (*pane, count(pane))).collect(),
-        silenced: silenced.count(),
-    })
+    let silenced = findings.filter(|f| f.silenced.is_some() && query.wants(&f.container));
+    let silenced = match pane {
+        Pane::Findings => silenced.count(),
+        _ => 0,
+    };
+    Some((rows, silenced))
 }
 
-/// The number of rows of a screen, where that is known without making them.
-fn amount(counts: &TabCounts, pane: Pane, size: Size) -> Option<String> {
-    let number = count(counts.rows(pane)? as u64);
-    let silenced = if pane == Pane::Findings {
-        counts.silenced
-    } else {
-        0
-    };
-    Some(match silenced {
+fn amount((rows, silenced): RowsAndSilenced, size: Size) -> String {
+    let number = count(rows as u64);
+    match silenced {
         0 => number,
         _ if matches!(size, Size::Names | Size::Digits) => number,
         more => format!("{number} ({} silenced)", count(more as u64)),
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::event::{ContainerId, Event, Exec, Kind};
-
-    #[test]
-    fn tables_are_counted_once_until_an_event_comes_or_another_container_is_shown() {
-        let mut core = crate::tui::tests::demo();
-        let mut ui = Ui::default();
-        let first = counts(&core, &ui, &Pane::ALL);
-        ui.drawn.tabs = Some(Arc::clone(&first));
-        assert!(Arc::ptr_eq(&first, &counts(&core, &ui, &Pane::ALL)));
-        let running = first.rows(Pane::Processes).unwrap();
-        let exec = Exec {
-            exe: "/bin/x".into(),
-            ..Exec::default()
-        };
-        core.apply(&Arc::new(Event {
-            seq: u64::MAX / 2,
-            ts: core.state.now,
-            container: core.state.containers.keys().next().cloned(),
-            pid: 4_000_000,
-            nspid: 7,
-            kind: Kind::Exec(Box::new(exec)),
-        }));
-        let later = counts(&core, &ui, &Pane::ALL);
-        assert_eq!(later.rows(Pane::Processes), Some(running + 1));
-        ui.drawn.tabs = Some(later);
-        ui.at.container = Some(ContainerId::new("none"));
-        let inside = counts(&core, &ui, &Pane::INSIDE);
-        assert_eq!(inside.rows(Pane::Processes), Some(0));
     }
 }

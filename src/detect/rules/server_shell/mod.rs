@@ -43,7 +43,7 @@ pub(super) const RULE: Rule = Rule {
         Handler::Exec(|ctx, memory, exec| executed(ctx, memory.of(), exec)),
         Handler::Connect(shell_actions::connected),
         Handler::File(shell_actions::changed),
-        Handler::Found(|ctx, _, process| found::found(ctx, &process.as_exec())),
+        Handler::Found(|ctx, _, process| found::found(ctx, process)),
     ],
 };
 
