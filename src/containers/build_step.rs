@@ -36,13 +36,20 @@ fn is_buildah(name: &str) -> bool {
     number.is_some_and(|number| !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit()))
 }
 
-/// Whether a container of Docker is a step of its classic builder: it runs an image by its id, is
-/// not checked for health, and its output goes to the builder instead of a log.
+/// Whether this command is one of the classic builder's that run nothing, as for `LABEL`.
+pub(super) fn runs_nothing<'a>(mut command: impl Iterator<Item = &'a [u8]>) -> bool {
+    command.any(|word| word.starts_with(b"#(nop)"))
+}
+
+/// Whether a container of Docker is a step of its classic builder: it runs an image by its id, runs
+/// nothing or is not checked for health, and its output goes to the builder instead of a log.
 pub(super) fn is_classic(config: &ContainerConfig, host: &HostConfig) -> bool {
     let image = config.image.as_deref().unwrap_or_default();
     let test = config.healthcheck.as_ref().and_then(|h| h.test.as_deref());
     let log = host.log_config.as_ref().and_then(|l| l.typ.as_deref());
-    image.starts_with("sha256:") && test.is_some_and(|test| test == ["NONE"]) && log == Some("none")
+    let unchecked = test.is_some_and(|test| test == ["NONE"]);
+    let words = config.cmd.iter().flatten().map(String::as_bytes);
+    image.starts_with("sha256:") && (unchecked || runs_nothing(words)) && log == Some("none")
 }
 
 /// Notes the container's role by its cgroup and name, and the build of a step of buildah.
@@ -124,7 +131,9 @@ mod tests {
         assert!(!classic(step, json!({"LogConfig": {"Type": "json-file"}})));
         let named = json!({"Image": "web:1", "Healthcheck": {"Test": ["NONE"]}});
         assert!(!classic(named, none.clone()));
-        assert!(!classic(json!({"Image": "sha256:ab"}), none));
+        assert!(!classic(json!({"Image": "sha256:ab"}), none.clone()));
+        let command = ["/bin/sh", "-c", "#(nop) ", "LABEL a=b"];
+        assert!(classic(json!({"Image": "sha256:ab", "Cmd": command}), none));
 
         let role = |cgroup: &str, name: &str| {
             let mut info = ContainerInfo {

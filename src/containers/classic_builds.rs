@@ -12,7 +12,7 @@ const MAX_STEPS: usize = 256;
 const STAGE: Duration = Duration::from_secs(10);
 
 #[derive(Debug)]
-struct Step {
+struct ClassicStep {
     id: ContainerId,
     /// The first step of its build.
     build: ContainerId,
@@ -26,7 +26,7 @@ struct Step {
 /// The recent steps of the classic builder, the latest last.
 #[derive(Debug, Default)]
 pub(super) struct ClassicBuilds {
-    steps: VecDeque<Step>,
+    steps: VecDeque<ClassicStep>,
 }
 
 impl ClassicBuilds {
@@ -58,7 +58,7 @@ impl ClassicBuilds {
         if self.steps.len() >= MAX_STEPS {
             self.steps.pop_front();
         }
-        self.steps.push_back(Step {
+        self.steps.push_back(ClassicStep {
             id: id.clone(),
             build: build.clone(),
             followed: false,

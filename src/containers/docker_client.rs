@@ -13,11 +13,11 @@ use tokio::sync::Semaphore;
 use tokio::time::sleep;
 
 use super::classic_builds::ClassicBuilds;
-use super::docker_answer;
 use super::docker_facts::ImageFacts;
 use super::engine::{EngineKind, RuntimeMessage, RuntimeUpdate};
 use super::engine_http::{EngineHttp, HttpError, JsonLines};
 use super::exec_client::{SearchedSession, SessionClients};
+use super::{build_step, docker_answer};
 use crate::event::{
     Bytes, ContainerAction, ContainerEvent, ContainerId, ContainerInfo, Lost, LostReason, Role,
     Timestamp,
@@ -334,6 +334,9 @@ impl DockerClient {
         info.image_now = moved.unwrap_or_default();
         if info.role == Role::Build {
             info.build = self.build_of(id, &image_id).await;
+            if build_step::runs_nothing(info.command.iter().map(|word| &***word)) {
+                self.step_ended(id, now());
+            }
         }
         let image = RunningImage {
             id: image_id,

@@ -17,7 +17,7 @@ const STAGE: Duration = Duration::from_secs(3);
 #[derive(Debug)]
 pub struct Build<'a> {
     runtime: Runtime,
-    /// Its steps that ran something, the earliest first; never empty.
+    /// Its steps, the earliest first; never empty.
     pub steps: Vec<&'a Container>,
     /// When its latest step ended; the present while one runs.
     pub last: Timestamp,
