@@ -6,6 +6,7 @@ mod caller;
 mod cloud_metadata;
 mod compat_calls;
 mod control_api;
+mod copied_shell;
 mod credentials;
 mod data_sources;
 mod declared;

@@ -4,7 +4,7 @@ use bstr::ByteSlice as _;
 
 use super::bare_shells::{BareShell, BareShells, bare, shell};
 use super::reverse_alert::{is_fetch, reverse_alert};
-use super::{fetched_commands, found_shell};
+use super::{copied_shell, fetched_commands, found_shell};
 use crate::detect::alert::{Alert, Alerts};
 use crate::detect::memory::{BESIDE, Outbound};
 use crate::detect::rule_context::RuleContext;
@@ -26,25 +26,30 @@ pub(super) const RULE: Rule = Rule {
         needs: &[Requirement::Exec, Requirement::Connect],
         explain: "A process connected out and then became a shell, or started one that takes its \
                   commands from the connection: directly, through a pipe, or through a fifo. It \
-                  counts whichever program made the connection.",
+                  counts whichever program made the connection, and a copy of the image's shell \
+                  under another name is a shell.",
         check: "Cut the container off the network first. Then look at the peer.",
     },
     handlers: &[
-        Handler::Exec(|ctx, memory, exec| reverse(ctx, memory.of(), exec)),
+        Handler::Exec(|ctx, memory, exec| {
+            let exec = copied_shell::under_its_original(memory, exec);
+            reverse(ctx, memory.of(), &exec)
+        }),
+        Handler::Compare(|ctx, _, compare| copied_shell::compared(ctx, compare)),
         Handler::Connect(|ctx, memory, connect| reverse_pipe(ctx, memory.of(), connect)),
         Handler::Found(|ctx, memory, process| found_shell::examine(ctx, memory.of(), process)),
     ],
 };
 
 /// A recent connection from the container's network to another host.
-fn fresh(ctx: &RuleContext<'_>, pid: u32) -> Option<Outbound> {
+pub(super) fn fresh(ctx: &RuleContext<'_>, pid: u32) -> Option<Outbound> {
     // Logins to the container's own server do not count.
     let own = |out: &Outbound| out.to.ip().is_loopback() && listens(ctx, out.to.port());
     recent(ctx, pid).filter(|out| !own(out))
 }
 
 /// A recent connection, also to a server of the container itself.
-fn recent(ctx: &RuleContext<'_>, pid: u32) -> Option<Outbound> {
+pub(super) fn recent(ctx: &RuleContext<'_>, pid: u32) -> Option<Outbound> {
     let out = ctx.memory.outbound_of(ctx.state.processes.get(&pid)?)?;
     let recent = ctx.now().since(out.ts).as_secs() <= FRESH;
     // Every program looks up names and sends logs.
@@ -169,7 +174,7 @@ fn listens(ctx: &RuleContext<'_>, port: u16) -> bool {
 }
 
 /// No connection to that peer is open: a program only tested whether it answers.
-fn closed(ctx: &RuleContext<'_>, out: &Outbound) -> bool {
+pub(super) fn closed(ctx: &RuleContext<'_>, out: &Outbound) -> bool {
     let key = ConnectionKey {
         owner: Some(ctx.owner.clone()),
         direction: Direction::Outbound,
@@ -267,14 +272,14 @@ fn fed<'a>(ctx: &RuleContext<'a>, exec: &Exec) -> Option<(Outbound, &'a ProcessE
 }
 
 /// A program that passes on its input: a relay, or a text given as an argument.
-fn relays(ctx: &RuleContext<'_>, process: &ProcessEntry) -> bool {
+pub(super) fn relays(ctx: &RuleContext<'_>, process: &ProcessEntry) -> bool {
     process.owner.as_ref() == Some(ctx.owner)
         && (program_roles::is_relay(program_roles::of(process), &process.argv)
             || has_text(ctx.names(), process))
 }
 
 /// The connection to another host that a process holds open.
-fn held(ctx: &RuleContext<'_>, process: &ProcessEntry) -> Option<Outbound> {
+pub(super) fn held(ctx: &RuleContext<'_>, process: &ProcessEntry) -> Option<Outbound> {
     let to = found_shell::connected(ctx, process)?;
     Some(Outbound {
         to,
