@@ -179,7 +179,7 @@ impl FileLinks {
                 self.note(owner, seen.as_ref().unwrap_or(file));
                 seen.map(|file| with(event, Kind::File(Box::new(file))))
             }
-            Kind::Privilege(call) => {
+            Kind::Privilege(call) if !call.runtime => {
                 self.note_mount(owner, cwd(event.pid), call);
                 None
             }

@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 
 use super::bare_shells::{bare, shell};
+use super::command_peers::{closed, fresh, held, recent, relays};
 use super::reverse_alert::{is_fetch, reverse_alert};
-use super::reverse_shell::{closed, fresh, held, recent, relays};
 use crate::catalog;
 use crate::detect::alert::Alerts;
 use crate::detect::drifted_files::DriftedFiles;

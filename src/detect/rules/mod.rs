@@ -4,6 +4,7 @@ mod backups;
 mod bare_shells;
 mod caller;
 mod cloud_metadata;
+mod command_peers;
 mod compat_calls;
 mod control_api;
 mod copied_shell;

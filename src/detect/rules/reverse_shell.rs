@@ -3,18 +3,16 @@
 use bstr::ByteSlice as _;
 
 use super::bare_shells::{BareShell, BareShells, bare, shell};
+use super::command_peers::{FRESH, closed, fresh, has_text, held, recent, relays};
 use super::reverse_alert::{is_fetch, reverse_alert};
 use super::{copied_shell, fetched_commands, found_shell};
 use crate::detect::alert::{Alert, Alerts};
 use crate::detect::memory::{BESIDE, Outbound};
 use crate::detect::rule_context::RuleContext;
 use crate::detect::{Handler, Requirement, Rule, RuleInfo, Severity, discovery, program_roles};
-use crate::event::ProgramAdditions;
-use crate::event::{Connect, Endpoint, Exec, Origin, Protocol};
-use crate::state::{ConnectionKey, Direction, Phase, ProcessEntry};
+use crate::event::{Connect, Endpoint, Exec, Origin};
+use crate::state::ProcessEntry;
 
-/// A connection older than this does not explain a shell.
-const FRESH: u64 = 30;
 /// Reverse shell.
 pub(super) const RULE: Rule = Rule {
     info: RuleInfo {
@@ -40,22 +38,6 @@ pub(super) const RULE: Rule = Rule {
         Handler::Found(|ctx, memory, process| found_shell::examine(ctx, memory.of(), process)),
     ],
 };
-
-/// A recent connection from the container's network to another host.
-pub(super) fn fresh(ctx: &RuleContext<'_>, pid: u32) -> Option<Outbound> {
-    // Logins to the container's own server do not count.
-    let own = |out: &Outbound| out.to.ip().is_loopback() && listens(ctx, out.to.port());
-    recent(ctx, pid).filter(|out| !own(out))
-}
-
-/// A recent connection, also to a server of the container itself.
-pub(super) fn recent(ctx: &RuleContext<'_>, pid: u32) -> Option<Outbound> {
-    let out = ctx.memory.outbound_of(ctx.state.processes.get(&pid)?)?;
-    let recent = ctx.now().since(out.ts).as_secs() <= FRESH;
-    // Every program looks up names and sends logs.
-    let aside = out.to.ip().is_unspecified() || matches!(out.to.port(), 53 | 514);
-    (recent && !aside).then_some(*out)
-}
 
 fn reverse(ctx: &RuleContext<'_>, memory: &mut BareShells, exec: &Exec) -> Alerts {
     let pid = ctx.event.pid;
@@ -121,14 +103,6 @@ fn reverse(ctx: &RuleContext<'_>, memory: &mut BareShells, exec: &Exec) -> Alert
     reverse_alert(ctx, &out, &command).into()
 }
 
-/// An interpreter that runs a text given as an argument, which no service does. The text of `awk` is
-/// one wherever it comes from: few ever connect.
-fn has_text(names: &ProgramAdditions, process: &ProcessEntry) -> bool {
-    let name = program_roles::of(process);
-    names.is_interpreter(name)
-        && (name.ends_with(b"awk") || program_roles::takes_text(&process.argv))
-}
-
 /// The connected process above shells that only start this one with its own input: `sh -c 'sh -i
 /// <&3'`.
 fn through_shells(ctx: &RuleContext<'_>, exec: &Exec) -> Option<Outbound> {
@@ -161,28 +135,6 @@ fn runs_commands_of_peer(ctx: &RuleContext<'_>, exec: &Exec) -> Option<Outbound>
     let words: Vec<&[u8]> = exec.argv.iter().map(|a| a.as_bytes()).collect();
     discovery::of(&words)?;
     fresh(ctx, parent.pid).filter(|out| !closed(ctx, out))
-}
-
-/// A program of the container listens on that port.
-fn listens(ctx: &RuleContext<'_>, port: u16) -> bool {
-    let mut connections = ctx.state.connections.keys();
-    connections.any(|key| {
-        key.owner.as_ref() == Some(ctx.owner)
-            && key.direction == Direction::Listening
-            && matches!(&key.endpoint, Endpoint::Inet(at) if at.port() == port)
-    })
-}
-
-/// No connection to that peer is open: a program only tested whether it answers.
-pub(super) fn closed(ctx: &RuleContext<'_>, out: &Outbound) -> bool {
-    let key = ConnectionKey {
-        owner: Some(ctx.owner.clone()),
-        direction: Direction::Outbound,
-        protocol: Protocol::Tcp,
-        endpoint: Endpoint::Inet(out.to),
-    };
-    let row = ctx.state.connections.get(&key);
-    row.is_some_and(|row| row.open == 0 && row.phase == Phase::Closed)
 }
 
 /// An interpreter that starts shells runs next to a relay with a connection: `nc … | awk …`.
@@ -269,24 +221,6 @@ fn fed<'a>(ctx: &RuleContext<'a>, exec: &Exec) -> Option<(Outbound, &'a ProcessE
         (relays(ctx, p) || stranger) && !is_fetch(ctx, p.pid)
     });
     relays.find_map(|p| Some((held(ctx, p)?, &**p)))
-}
-
-/// A program that passes on its input: a relay, or a text given as an argument.
-pub(super) fn relays(ctx: &RuleContext<'_>, process: &ProcessEntry) -> bool {
-    process.owner.as_ref() == Some(ctx.owner)
-        && (program_roles::is_relay(program_roles::of(process), &process.argv)
-            || has_text(ctx.names(), process))
-}
-
-/// The connection to another host that a process holds open.
-pub(super) fn held(ctx: &RuleContext<'_>, process: &ProcessEntry) -> Option<Outbound> {
-    let to = found_shell::connected(ctx, process)?;
-    Some(Outbound {
-        to,
-        started: process.started,
-        ts: ctx.now(),
-        seq: ctx.event.seq,
-    })
 }
 
 fn reverse_pipe(ctx: &RuleContext<'_>, memory: &BareShells, connect: &Connect) -> Alerts {
