@@ -3,6 +3,7 @@
 //! The lowest folder: it imports nothing of this program and takes plain byte slices.
 
 pub(crate) mod decoders;
+pub(crate) mod engines;
 pub(crate) mod path;
 pub(crate) mod paths;
 pub(crate) mod programs;

@@ -391,51 +391,8 @@ pub(crate) const DESTROYERS: &[&[u8]] = &[
     b"nwipe",
 ];
 
-/// Executables of container runtimes.
-pub(crate) const RUNTIME_BINARIES: &[&[u8]] = &[
-    b"runc",
-    b"crun",
-    b"docker-runc",
-    b"containerd-shim-runc-v2",
-    b"conmon",
-];
-
-/// Programs of container engines, of builders of images, and of what they start themselves.
-pub(crate) const ENGINE_PROGRAMS: &[&[u8]] = &[
-    b"dockerd",
-    b"containerd",
-    b"containerd-shim",
-    b"containerd-shim-runc-v2",
-    b"runc",
-    b"crun",
-    b"docker-runc",
-    b"docker-proxy",
-    b"conmon",
-    b"podman",
-    b"buildah",
-    b"skopeo",
-    b"buildkitd",
-    b"buildkit-runc",
-    b"rootlesskit",
-    b"kaniko",
-    b"k3s",
-    b"k3s-server",
-];
-
 /// Language runtimes that unpack their libraries into a temporary directory.
 pub(crate) const UNPACKING_RUNTIMES: &[&[u8]] = &[b"java", b"dotnet", b"mono", b"beam.smp", b"R"];
-
-/// Names of the sockets of container engines.
-pub(crate) const ENGINE_SOCKETS: &[&[u8]] = &[
-    b"docker.sock",
-    b"containerd.sock",
-    b"containerd.sock.ttrpc",
-    b"crio.sock",
-    b"podman.sock",
-    b"dockershim.sock",
-    b"cri-dockerd.sock",
-    b"buildkitd.sock",
-];
 
 /// Programs of images that gain privileges by their set-user-ID bit.
 pub(crate) const SETUID_TOOLS: &[&[u8]] = &[

@@ -3,19 +3,21 @@
 //! It unpacks images, mounts their layers and joins the namespaces of its containers. What runs in
 //! those is judged as a container of its own.
 
-use bstr::ByteSlice as _;
-
 use super::program_roles::leaf;
 use super::rule_context::RuleContext;
-use crate::catalog::programs::ENGINE_PROGRAMS;
+use crate::catalog::engines::{ENGINES, RUNTIMES};
 use crate::event::Origin;
 use crate::state::ProcessEntry;
 
-/// A program of an engine that the image brought.
+/// The path or name of an engine's program, or of a runtime that it starts.
+fn is_engine_name(path: &[u8]) -> bool {
+    let name = leaf(path);
+    ENGINES.contains(&name) || RUNTIMES.contains(&name) || path == b"/kaniko/executor"
+}
+
+/// An engine's program that the image brought.
 fn is_engine(process: &ProcessEntry) -> bool {
-    let exe = process.exe.as_bytes();
-    let named = ENGINE_PROGRAMS.contains(&leaf(exe)) || exe == b"/kaniko/executor";
-    named && process.file.origin() == Origin::Image
+    process.file.origin() == Origin::Image && is_engine_name(&process.exe)
 }
 
 /// Whether the event is the work of such an engine: of its program, or of the copy of itself that the
@@ -32,7 +34,7 @@ pub(crate) fn works(ctx: &RuleContext<'_>) -> bool {
         && process
             .argv
             .first()
-            .is_some_and(|name| ENGINE_PROGRAMS.contains(&leaf(name.as_bytes())))
+            .is_some_and(|name| is_engine_name(name))
         && ctx
             .state
             .parent_of(process)

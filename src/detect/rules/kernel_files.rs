@@ -261,7 +261,7 @@ fn own_exe(ctx: &RuleContext<'_>, file: &File) -> Alerts {
     let descriptor = file.errno == ETXTBSY && of_descriptor(path);
     let through = process_file(path, b"exe").is_some() || descriptor;
     // When resolved, the target is the runtime's binary, which is not a path of the container.
-    let runtime = catalog::programs::RUNTIME_BINARIES.contains(&program_roles::leaf(path))
+    let runtime = catalog::engines::RUNTIMES.contains(&program_roles::leaf(path))
         && file.file.is_some_and(|f| f.fs == Filesystem::Disk);
     if !(through || runtime) {
         return Alerts::none();
