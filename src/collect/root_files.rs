@@ -55,20 +55,19 @@ impl RootFiles {
         if !possible || file.memfd || file.unlinked {
             return;
         }
-        let Some(info) = known.get(id) else {
-            return;
-        };
         let root = self.roots.get(id).copied().or_else(|| {
             let root = root(init?)?;
             self.roots.insert(id.clone(), root);
             Some(root)
         });
-        let Some(root) = root.filter(|root| root.device == file.dev) else {
-            return;
-        };
         // A whole overlay is the container's own, and the kernel has reported the layer.
-        let own_overlay = file.fs == Filesystem::Overlay && !root.is_directory;
-        if !own_overlay && !below_a_mount(info, path) {
+        let mistaken = |root: &RootMount| {
+            root.device == file.dev && (file.fs != Filesystem::Overlay || root.is_directory)
+        };
+        if root.as_ref().is_some_and(mistaken)
+            && let Some(info) = known.get(id)
+            && !below_a_mount(info, path)
+        {
             classify(info, path, file);
         }
     }

@@ -224,11 +224,8 @@ impl FileLinks {
                 | FileOp::Mknod
         );
         let led = |path: &Bytes| {
-            let led = if file.unresolved {
-                self.lead(owner, cwd, path.as_bytes(), !itself)
-            } else {
-                None
-            };
+            let through_links = || self.lead(owner, cwd, path.as_bytes(), !itself);
+            let led = file.unresolved.then(through_links).flatten();
             let named = led.as_deref().unwrap_or(path);
             let led = self.in_source(owner, named).or(led);
             led.map(Bytes::from)

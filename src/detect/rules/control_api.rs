@@ -76,7 +76,7 @@ fn runtime_api(
 ) -> Alerts {
     let (unix, port) = match &connect.remote {
         Endpoint::Unix(path) => {
-            let known = catalog::programs::ENGINE_SOCKETS;
+            let known = catalog::engines::SOCKETS;
             // A mount under another name is the same socket.
             let source = mounted_from(ctx, path.as_bytes());
             let real = source.as_deref().unwrap_or(path.as_bytes());
@@ -100,10 +100,11 @@ fn runtime_api(
     let declared = matches!(&connect.remote, Endpoint::Unix(path) if mounts(ctx, path));
     let own = !suspicious(ctx);
     // The socket of an engine that runs in this container.
-    let inner = unix && !declared && inner_engine::runs(ctx);
-    if inner && inner_engine::works(ctx) {
+    let local = unix && !declared;
+    if local && inner_engine::works(ctx) {
         return Alerts::none();
     }
+    let inner = local && inner_engine::runs(ctx);
     // The engine's report may come after the first connection.
     let early = unix && own && ctx.container.is_none_or(|c| c.info.image.is_empty());
     // The socket does not exist: the process only looked for it.
