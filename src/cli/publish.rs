@@ -35,8 +35,8 @@ pub(super) struct PublishArgs {
     #[arg(long, value_name = "TIME", default_value = "24h", value_parser = live::duration, requires = "publish")]
     publish_keep: Duration,
 
-    /// Bytes of all hosts that the server keeps; the oldest are removed [default: 10GiB, or half as much
-    /// as often as it takes where the server has less room]
+    /// Bytes of all hosts that the server keeps; the oldest are removed [default: 10GiB; where the server
+    /// has less room, halved until it fits]
     #[arg(long, value_name = "SIZE", requires = "publish")]
     publish_max_size: Option<ByteSize>,
 

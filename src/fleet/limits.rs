@@ -7,8 +7,7 @@ use std::time::Duration;
 pub struct PublishLimits {
     /// Age at which the server removes blocks.
     pub keep: Duration,
-    /// Bytes of all hosts that the server keeps; without a number 10 GiB, or less where a server has
-    /// less.
+    /// Bytes of all hosts that the server keeps. `None`: 10 GiB, or less where the server has less room.
     pub max_bytes: Option<u64>,
     /// Number of servers that keep each block.
     pub replicas: usize,

@@ -254,7 +254,7 @@ async fn create_recordings(
         match create_stream(context, &config).await {
             Ok(()) => {
                 if chosen.is_none() && bytes < DEFAULT_BYTES {
-                    tracing::warn!(%size, "the server has no room for 10 GiB");
+                    tracing::warn!(%size, "the server has little room: the stream is smaller");
                 }
                 return Ok(());
             }
