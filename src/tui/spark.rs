@@ -87,7 +87,7 @@ pub(super) fn line(
             cpu_limit(container),
             format!("{}.{} %", cpu / 10, cpu % 10),
         ),
-        ("connections", connects, connected, peak(connected)),
+        ("new connections", connects, connected, peak(connected)),
         ("programs run", execs, run, peak(run)),
     ];
     let mut x = area.x;
