@@ -13,6 +13,7 @@ use aya::{Btf, Ebpf, EbpfLoader};
 use super::convert::ConvertError;
 use super::dns_streams::DnsStreams;
 use super::gate::Gate;
+use super::loading::{Loaded, Wanted};
 use super::losses::Losses;
 use super::object::{load_error, named, take, tracepoint};
 use super::record::Decoded;
@@ -28,36 +29,36 @@ use crate::system::{OwnProcess, SessionClock};
 static OBJECT: &[u8] =
     aya::include_bytes_aligned!(concat!(env!("CARGO_MANIFEST_DIR"), "/ebpf/hullwatch.bpf.o"));
 
-/// A program that attaches by itself: name, tracepoint, and whether it is required.
-const ATTACHED: &[(&str, &str, bool)] = &[
+/// A program that attaches by itself, with its tracepoint, and whether it is required.
+const ATTACHED: &[(Wanted, bool)] = &[
     // Before the program that reports the exec, which needs its container.
-    ("exec_namespaces", "sched_process_exec", false),
-    ("process_exec", "sched_process_exec", true),
+    (("exec_namespaces", &["sched_process_exec"]), false),
+    (("process_exec", &["sched_process_exec"]), true),
     // Attached after the program that records the exec.
-    ("exec_input", "sched_process_exec", false),
-    ("process_fork", "sched_process_fork", true),
-    ("process_exit", "sched_process_exit", true),
-    ("cgroup_born", "cgroup_mkdir", true),
-    ("cgroup_gone", "cgroup_rmdir", true),
-    ("cgroup_joined", "cgroup_attach_task", true),
-    ("call_exit", "sys_exit", true),
-    ("net_state", "inet_sock_set_state", false),
+    (("exec_input", &["sched_process_exec"]), false),
+    (("process_fork", &["sched_process_fork"]), true),
+    (("process_exit", &["sched_process_exit"]), true),
+    (("cgroup_born", &["cgroup_mkdir"]), true),
+    (("cgroup_gone", &["cgroup_rmdir"]), true),
+    (("cgroup_joined", &["cgroup_attach_task"]), true),
+    (("call_exit", &["sys_exit"]), true),
+    (("net_state", &["inet_sock_set_state"]), false),
 ];
 
-/// The program on the check of capabilities, where that is a tracepoint.
-const CAPABILITY: &str = "capability_check";
+/// The program on the check of capabilities, where that is a tracepoint (since 6.13).
+const CAPABILITY: Wanted = ("capability_check", &[CAPABILITY_CHECK]);
 
 /// The tracepoint, or the kernel's function, that checks a capability.
 const CAPABILITY_CHECK: &str = "cap_capable";
 
 /// Programs that the call dispatcher calls, by class: index 1 and up.
-const CLASSES: &[&str] = &[
-    "file_exit",
-    "privilege_exit",
-    "net_exit",
-    "attribute_exit",
-    "first_exit",
-    "enter_exit",
+const CLASSES: &[Wanted] = &[
+    ("file_exit", &["sys_exit"]),
+    ("privilege_exit", &["sys_exit"]),
+    ("net_exit", &["sys_exit"]),
+    ("attribute_exit", &["sys_exit"]),
+    ("first_exit", &["sys_exit"]),
+    ("enter_exit", &["sys_exit"]),
 ];
 
 /// The running programs. Dropping it detaches them.
@@ -162,11 +163,15 @@ impl Probe {
         drop(loader);
         let mut calls =
             ProgramArray::try_from(take(&mut programs, "CLASS_PROGRAMS")?).map_err(load_error)?;
-        for (class, name) in (1..).zip(CLASSES) {
-            let program = tracepoint(&mut programs, name)?;
-            match program.load("sys_exit", &btf) {
+        // Those that take the kernel longest come first.
+        let wanted = io_uring::PROGRAMS.iter().chain(CLASSES);
+        let wanted = wanted.chain(ATTACHED.iter().map(|(wanted, _)| wanted));
+        let wanted = wanted.chain([&CAPABILITY]).copied();
+        let mut loaded = Loaded::all(&mut programs, &btf, wanted)?;
+        for (class, (name, _)) in (1..).zip(CLASSES) {
+            match loaded.take(name) {
                 Ok(()) => {
-                    let fd = program.fd().map_err(load_error)?;
+                    let fd = tracepoint(&mut programs, name)?.fd().map_err(load_error)?;
                     calls.set(class, fd, 0).map_err(load_error)?;
                     report.attached.push((*name).to_owned());
                 }
@@ -175,9 +180,9 @@ impl Probe {
                     .push(((*name).to_owned(), load_error(error).to_string())),
             }
         }
-        for (name, point, required) in ATTACHED {
+        for ((name, _), required) in ATTACHED {
             let program = tracepoint(&mut programs, name)?;
-            let done = program.load(point, &btf).and_then(|()| program.attach());
+            let done = loaded.take(name).and_then(|()| program.attach());
             match done {
                 Ok(_) => report.attached.push((*name).to_owned()),
                 Err(error) if *required => {
@@ -191,8 +196,8 @@ impl Probe {
                     .push(((*name).to_owned(), load_error(error).to_string())),
             }
         }
-        capability(&mut programs, &btf, &mut report)?;
-        let ring_programs = io_uring::attach(&mut programs, &btf, &mut report)?;
+        capability(&mut programs, &btf, &mut loaded, &mut report)?;
+        let ring_programs = io_uring::attach(&mut programs, &mut loaded, &mut report)?;
         let losses = [
             Losses::take(
                 &mut programs,
@@ -343,15 +348,19 @@ fn ring(map: Map) -> Result<Ring, ProbeError> {
 }
 
 /// Attaches to the check of capabilities: a tracepoint since 6.13, before that the function.
-fn capability(programs: &mut Ebpf, btf: &Btf, report: &mut Report) -> Result<(), ProbeError> {
-    let program = tracepoint(programs, CAPABILITY)?;
-    let done = program
-        .load(CAPABILITY_CHECK, btf)
-        .and_then(|()| program.attach());
-    let Err(refused) = done else {
-        report.attached.push(CAPABILITY.to_owned());
+fn capability(
+    programs: &mut Ebpf,
+    btf: &Btf,
+    loaded: &mut Loaded,
+    report: &mut Report,
+) -> Result<(), ProbeError> {
+    let (name, _) = CAPABILITY;
+    let program = tracepoint(programs, name)?;
+    let Err(refused) = loaded.take(name).and_then(|()| program.attach()) else {
+        report.attached.push(name.to_owned());
         return Ok(());
     };
+    let tracepoint = name;
     let name = "capability_return";
     let program: &mut FExit = named(programs, name)?.try_into().map_err(load_error)?;
     match program
@@ -361,7 +370,7 @@ fn capability(programs: &mut Ebpf, btf: &Btf, report: &mut Report) -> Result<(),
         Ok(_) => report.attached.push(name.to_owned()),
         Err(error) => {
             let why = format!("{}; {}", load_error(refused), load_error(error));
-            report.refused.push((CAPABILITY.to_owned(), why));
+            report.refused.push((tracepoint.to_owned(), why));
         }
     }
     Ok(())

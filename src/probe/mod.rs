@@ -10,6 +10,7 @@ mod gate;
 mod hooks;
 mod io_uring;
 mod load;
+mod loading;
 mod losses;
 mod object;
 mod offsets;
