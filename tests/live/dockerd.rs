@@ -73,6 +73,12 @@ impl Dockerd {
         }
     }
 
+    /// The address of its containerd.
+    pub(crate) fn containerd(&self) -> String {
+        let socket = self.dir.path().join("exec/containerd/containerd.sock");
+        format!("unix://{}", socket.display())
+    }
+
     fn logs(&self) -> String {
         std::fs::read_to_string(self.dir.path().join("log")).unwrap_or_default()
     }
