@@ -44,7 +44,7 @@ impl Comparisons {
             .retain(|_, files| files.iter().all(|file| file.0 != *id));
     }
 
-    /// Requests a comparison when the event executes a file of the writable layer.
+    /// Requests a comparison when the event executes a file that is not the image's, or may be changed.
     pub(super) fn look(&mut self, event: &Event, facts: &ContainerFacts) {
         let Some(container) = &event.container else {
             return;
@@ -90,6 +90,7 @@ impl Comparisons {
                 path,
                 ino: 0,
                 dev: file.dev,
+                on_root: true,
             };
             // Refused requests are counted.
             let _ = self.comparer.request(request);
@@ -104,9 +105,11 @@ impl Comparisons {
         path: &Bytes,
         file: &FileFacts,
     ) {
-        if !matches!(file.origin(), Origin::Upper | Origin::CopiedUp) {
-            return;
-        }
+        let on_root = match file.origin() {
+            Origin::Upper | Origin::CopiedUp => true,
+            Origin::Tmpfs | Origin::Volume => false,
+            Origin::Image | Origin::Memfd | Origin::Deleted | Origin::Unknown => return,
+        };
         let version = (container.clone(), file.ino, file.dev, file.mtime, file.size);
         if self.requested.contains(&version) {
             return;
@@ -121,6 +124,7 @@ impl Comparisons {
             path: path.clone(),
             ino: file.ino,
             dev: file.dev,
+            on_root,
         };
         if self.comparer.request(request) {
             self.requested.insert(version);

@@ -13,7 +13,7 @@ pub(crate) use super::content_cache::{ContentCache, ContentHash, FileStamp};
 use super::file_facts::kernel_dev;
 pub use super::layers::check;
 use super::layers::{ImageEntry, is_metadata_only, look_in_image, open_regular};
-use super::overlay;
+use super::{mounted, overlay};
 use crate::event::{Bytes, Compare, CompareClass, ContainerId, ContainerInfo, Storage};
 use crate::text::hex;
 
@@ -37,6 +37,9 @@ pub struct CompareRequest {
     pub ino: u64,
     /// Device as the kernel reported it.
     pub dev: u32,
+    /// It is on the container's root. A file elsewhere, on a volume or in memory, can be no file of the
+    /// image: only that it is a copy of one is reported.
+    pub on_root: bool,
 }
 
 /// The comparing thread. It ends when this is dropped.
@@ -82,7 +85,11 @@ impl Comparer {
 fn run(requests: &Receiver<CompareRequest>, out: &Sender<(ContainerId, Compare)>) {
     let mut comparison = ContentComparison::default();
     for request in requests {
-        let result = comparison.compare(&request);
+        let result = match request.on_root {
+            true => Some(comparison.compare(&request)),
+            false => comparison.copy(&request),
+        };
+        let Some(result) = result else { continue };
         if out.send((request.container, result)).is_err() {
             return;
         }
@@ -118,13 +125,38 @@ impl ContentComparison {
         result
     }
 
+    /// The result for a program outside of the root, if it has the content of a program of the image.
+    fn copy(&mut self, request: &CompareRequest) -> Option<Compare> {
+        let storage = storage_of(request);
+        if storage.lower.is_empty() {
+            return None;
+        }
+        let file = mounted::program_of(request.pid).ok()?;
+        let meta = file.metadata().ok()?;
+        // The process may run another program by now.
+        if meta.ino() != request.ino || meta.size() > MAX_SIZE {
+            return None;
+        }
+        // Most have no file of their size in the image, and are not read.
+        let alike = self
+            .cache
+            .index(&storage.lower)
+            .get(&meta.size())
+            .cloned()?;
+        let hash = self.cache.hash(&file).ok()?;
+        let class = self.relocated(&storage.lower, &alike, hash).ok()?;
+        matches!(class, CompareClass::Relocated(_)).then(|| Compare {
+            path: request.path.clone(),
+            ino: request.ino,
+            dev: request.dev,
+            class,
+            sha256: Some(hex(&hash)),
+            size: meta.size(),
+        })
+    }
+
     fn classify(&mut self, request: &CompareRequest, result: &mut Compare) -> Result<(), String> {
-        let known = &request.info.storage;
-        let storage = if known.upper.is_empty() || known.lower.is_empty() {
-            overlay::of_process(request.pid).unwrap_or_else(|| known.clone())
-        } else {
-            known.clone()
-        };
+        let storage = storage_of(request);
         if storage.upper.is_empty() || storage.lower.is_empty() {
             return Err(format!(
                 "storage driver {:?} does not report its layers",
@@ -185,6 +217,14 @@ impl ContentComparison {
         }
         Ok(CompareClass::New)
     }
+}
+
+/// The layers of the container's root, as its engine reports them or as they are mounted.
+fn storage_of(request: &CompareRequest) -> Storage {
+    let known = &request.info.storage;
+    let mounted = known.upper.is_empty() || known.lower.is_empty();
+    let mounted = mounted.then(|| overlay::of_process(request.pid)).flatten();
+    mounted.unwrap_or_else(|| known.clone())
 }
 
 /// Finds the file that the kernel reported. An overlay inode has the number of its upper file, or
@@ -279,6 +319,15 @@ mod tests {
             path: &str,
             ino: Option<u64>,
         ) -> Compare {
+            let real = fs::metadata(self.at(&format!("upper{path}"))).map_or(0, |m| m.ino());
+            let ino = ino.unwrap_or(real);
+            comparison.compare(&CompareRequest {
+                ino,
+                ..self.request(path)
+            })
+        }
+
+        fn request(&self, path: &str) -> CompareRequest {
             let bytes = |p: PathBuf| Bytes::from(p.as_os_str().as_bytes());
             let info = ContainerInfo {
                 storage: Storage {
@@ -289,15 +338,15 @@ mod tests {
                 },
                 ..ContainerInfo::default()
             };
-            let real = fs::metadata(self.at(&format!("upper{path}"))).map_or(0, |m| m.ino());
-            comparison.compare(&CompareRequest {
+            CompareRequest {
                 container: ContainerId::new("c"),
                 info: Arc::new(info),
                 pid: 0,
                 path: path.into(),
-                ino: ino.unwrap_or(real),
+                ino: 0,
                 dev: 0,
-            })
+                on_root: true,
+            }
         }
     }
 
@@ -320,6 +369,37 @@ mod tests {
         let new = layers.compare(&mut comparison, "/tmp/new", None);
         assert_eq!(new.size, 8);
         assert_eq!(new.sha256.unwrap(), hex(&Sha256::digest(b"the evil")));
+    }
+
+    #[test]
+    fn a_running_copy_of_an_image_program_is_recognized_anywhere() {
+        let layers = TestLayers::new();
+        let elsewhere = tempfile::tempdir().unwrap();
+        let program = elsewhere.path().join("x");
+        fs::copy("/bin/sleep", &program).unwrap();
+        let mut running = std::process::Command::new(&program);
+        let mut running = running.arg("1000").spawn().unwrap();
+        let ino = fs::metadata(&program).unwrap().ino();
+        let pid = running.id();
+        // A new comparison each time: the content of an image does not change.
+        let copy = |ino| {
+            let request = CompareRequest {
+                pid,
+                ino,
+                on_root: false,
+                ..layers.request("/mem/x")
+            };
+            let found = ContentComparison::default().copy(&request);
+            found.map(|found| found.class)
+        };
+        assert_eq!(copy(ino), None, "the image has no such program");
+        fs::copy("/bin/sleep", layers.at("lower/bin/sleep")).unwrap();
+        let of_image = CompareClass::Relocated("/bin/sleep".into());
+        assert_eq!(copy(ino), Some(of_image));
+        assert_eq!(copy(ino + 1), None, "it runs another file");
+        running.kill().unwrap();
+        running.wait().unwrap();
+        assert_eq!(copy(ino), None, "it has ended");
     }
 
     #[test]
@@ -383,6 +463,7 @@ mod tests {
             path: "/x".into(),
             ino: 0,
             dev: 0,
+            on_root: true,
         };
         assert!(comparer.request(request()));
         assert!(!comparer.request(request()));

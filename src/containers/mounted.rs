@@ -2,13 +2,13 @@
 //! program or another host implements (FUSE, NFS) may never answer, and the collector must not wait.
 
 use std::ffi::OsStr;
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
-use rustix::fs::{OFlags, ResolveFlags};
+use rustix::fs::{Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 
 use super::layers::{beneath, directory, relative};
@@ -80,22 +80,40 @@ impl MountedTree {
             None => root,
         };
         let inside = beneath(parent, name, OFlags::PATH, ResolveFlags::empty())?;
-        if !self.is_local(&inside) {
-            return Err(io::Error::other("another file system"));
+        if !is_local(self.pid, &inside) {
+            return Err(another_file_system());
         }
         self.entered.push((at.to_vec(), inside.try_clone()?));
         Ok(inside)
     }
+}
 
-    /// True when the mount of a handle is of a file system that answers by itself. Its number stays that
-    /// mount's while the handle is open.
-    fn is_local(&self, handle: &OwnedFd) -> bool {
-        let facts = fs::read_to_string(format!("/proc/self/fdinfo/{}", handle.as_raw_fd()));
-        let facts = facts.unwrap_or_default();
-        let number = facts
-            .lines()
-            .find_map(|line| line.strip_prefix("mnt_id:").map(str::trim));
-        let kind = number.and_then(|number| kind_of_mount(self.pid, number.as_bytes()));
-        kind.is_some_and(|kind| LOCAL.contains(&&kind[..]))
+/// The program that a process runs.
+///
+/// # Errors
+/// When the process has ended, or its program is on a file system that may never answer.
+pub(super) fn program_of(pid: u32) -> io::Result<File> {
+    let flags = OFlags::PATH | OFlags::CLOEXEC;
+    let handle = rustix::fs::open(format!("/proc/{pid}/exe"), flags, Mode::empty())?;
+    if !is_local(pid, &handle) {
+        return Err(another_file_system());
     }
+    // By the handle, whose file is a regular one since it is executed.
+    File::open(format!("/proc/self/fd/{}", handle.as_raw_fd()))
+}
+
+fn another_file_system() -> io::Error {
+    io::Error::other("another file system")
+}
+
+/// True when the mount of a handle is of a file system that answers by itself, among the mounts of a
+/// process. Its number stays that mount's while the handle is open.
+fn is_local(pid: u32, handle: &OwnedFd) -> bool {
+    let facts = fs::read_to_string(format!("/proc/self/fdinfo/{}", handle.as_raw_fd()));
+    let facts = facts.unwrap_or_default();
+    let number = facts
+        .lines()
+        .find_map(|line| line.strip_prefix("mnt_id:").map(str::trim));
+    let kind = number.and_then(|number| kind_of_mount(pid, number.as_bytes()));
+    kind.is_some_and(|kind| LOCAL.contains(&&kind[..]))
 }

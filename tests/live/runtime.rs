@@ -205,6 +205,7 @@ fn content(old: &Container, info: ContainerInfo) {
             path: path.into(),
             ino: meta.ino(),
             dev,
+            on_root: true,
         }));
         let (id, result) = from.recv_timeout(PATIENCE).unwrap();
         assert_eq!(id, old.id);

@@ -4,16 +4,47 @@ use std::borrow::Cow;
 
 use super::bare_shells::{bare, shell};
 use super::command_peers::{closed, fresh, held, recent, relays};
+use super::found_shell::own_peer;
 use super::reverse_alert::{is_fetch, reverse_alert};
 use crate::catalog;
 use crate::detect::alert::Alerts;
 use crate::detect::drifted_files::DriftedFiles;
 use crate::detect::memory::Outbound;
-use crate::detect::program_roles;
 use crate::detect::rule_context::RuleContext;
-use crate::detect::rule_memory::RuleMemories;
-use crate::event::{Bytes, Compare, CompareClass, Exec, Origin};
+use crate::detect::rule_memory::{RuleMemories, RuleMemory};
+use crate::detect::{attribution, program_roles};
+use crate::event::{Bytes, Compare, CompareClass, Exec, Origin, Process};
 use crate::state::{Lineage, ProcessEntry};
+
+/// Maximum number of connected programs remembered of one container.
+const MAX_FOUND: usize = 64;
+
+/// Programs, not of the image, that had a peer as their input or output when watching began: by process.
+#[derive(Debug, Clone, Default)]
+pub(super) struct FoundConnected(Vec<(u32, Outbound)>);
+
+impl RuleMemory for FoundConnected {
+    fn heap_bytes(&self) -> usize {
+        self.0.len() * size_of::<(u32, Outbound)>()
+    }
+}
+
+/// Remembers a process that watching found, until its program is compared.
+pub(super) fn remember(ctx: &RuleContext<'_>, memory: &mut FoundConnected, process: &Process) {
+    if process.file.origin().is_or_may_be_the_images() || memory.0.len() >= MAX_FOUND {
+        return;
+    }
+    let Some(to) = own_peer(process) else { return };
+    if !ctx.ancestors().any(attribution::lets_people_in) {
+        let out = Outbound {
+            to,
+            started: process.started,
+            ts: ctx.now(),
+            seq: ctx.event.seq,
+        };
+        memory.0.push((ctx.event.pid, out));
+    }
+}
 
 /// The execution under the name of the program whose content the file is known to have.
 pub(super) fn under_its_original<'a>(memories: &RuleMemories<'_>, exec: &'a Exec) -> Cow<'a, Exec> {
@@ -47,7 +78,11 @@ fn arguments(from: &Bytes, argv: &[Bytes]) -> Vec<Bytes> {
 
 /// The comparison shows what the running copies are: they may have taken their commands from a peer
 /// all along.
-pub(super) fn compared(ctx: &RuleContext<'_>, compare: &Compare) -> Alerts {
+pub(super) fn compared(
+    ctx: &RuleContext<'_>,
+    memories: &RuleMemories<'_>,
+    compare: &Compare,
+) -> Alerts {
     let mut alerts = Alerts::none();
     let CompareClass::Relocated(from) = &compare.class else {
         return alerts;
@@ -64,11 +99,20 @@ pub(super) fn compared(ctx: &RuleContext<'_>, compare: &Compare) -> Alerts {
             script: copy.script.clone(),
             ..Exec::default()
         };
-        let Some(out) = peer(ctx, copy, &exec) else {
+        let found = memories.get::<FoundConnected>();
+        let found = found.and_then(|found| found.0.iter().find(|(pid, _)| *pid == copy.pid));
+        let found = found.filter(|_| bare(ctx.names(), &exec));
+        let Some(out) = found
+            .map(|(_, out)| *out)
+            .or_else(|| peer(ctx, copy, &exec))
+        else {
             continue;
         };
         let command = program_roles::command_line(&copy.argv, &copy.exe, 160);
-        let alert = reverse_alert(ctx, &out, &command).follows(copy.pid);
+        let mut alert = reverse_alert(ctx, &out, &command).follows(copy.pid);
+        if found.is_some() {
+            alert = alert.already_since(out.started);
+        }
         let path = from.escaped();
         alerts.push(alert.reason(format!("compared: same content as the image's {path}")));
     }
@@ -108,7 +152,7 @@ fn peer(ctx: &RuleContext<'_>, copy: &ProcessEntry, exec: &Exec) -> Option<Outbo
 mod tests {
     use crate::detect::Severity;
     use crate::detect::testkit::{World, upper};
-    use crate::event::CompareClass;
+    use crate::event::{CompareClass, Stream};
 
     /// The severity found of a copy that runs with these arguments, before and after its comparison.
     fn judged(from: &str, argv: &[&str], connected: bool) -> [Option<Severity>; 2] {
@@ -148,6 +192,23 @@ mod tests {
         assert_eq!(judged("/usr/bin/sleep", &["/tmp/x"], true), silent);
         let applet = ["/tmp/busybox7", "wget"];
         assert_eq!(judged("/bin/busybox", &applet, true), silent);
+    }
+
+    #[test]
+    fn a_copied_shell_that_was_connected_when_watching_began() {
+        for (argv, count) in [(&["/mem/x", "-i"][..], 1), (&["/mem/x", "/opt/job.sh"], 0)] {
+            let mut w = World::found();
+            let init = w.init();
+            w.found_process(init, argv[0], argv, |process| {
+                process.file = upper(60);
+                process.streams = vec![Stream::Peer("10.9.8.7:4444".parse().unwrap()); 3];
+            });
+            w.none("net.reverse-shell");
+            w.compare(argv[0], 60, CompareClass::Relocated("/usr/bin/bash".into()));
+            let all = w.all("net.reverse-shell");
+            assert_eq!(all.len(), count, "{argv:?}");
+            assert!(all.iter().all(|f| f.already_since.is_some()));
+        }
     }
 
     #[test]

@@ -161,7 +161,7 @@ fn pipes(process: &Process) -> impl Iterator<Item = u64> {
 }
 
 /// The peer of a socket that is the process's input or output.
-fn own_peer(process: &Process) -> Option<SocketAddr> {
+pub(super) fn own_peer(process: &Process) -> Option<SocketAddr> {
     process.streams.iter().find_map(|stream| match stream {
         Stream::Peer(peer) => Some(*peer),
         _ => None,

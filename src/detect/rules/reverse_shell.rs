@@ -33,9 +33,12 @@ pub(super) const RULE: Rule = Rule {
             let exec = copied_shell::under_its_original(memory, exec);
             reverse(ctx, memory.of(), &exec)
         }),
-        Handler::Compare(|ctx, _, compare| copied_shell::compared(ctx, compare)),
+        Handler::Compare(|ctx, memory, compare| copied_shell::compared(ctx, memory, compare)),
         Handler::Connect(|ctx, memory, connect| reverse_pipe(ctx, memory.of(), connect)),
-        Handler::Found(|ctx, memory, process| found_shell::examine(ctx, memory.of(), process)),
+        Handler::Found(|ctx, memory, process| {
+            copied_shell::remember(ctx, memory.of(), process);
+            found_shell::examine(ctx, memory.of(), process)
+        }),
     ],
 };
 
