@@ -143,30 +143,39 @@ pub(super) fn report_policy(event: &Event) {
 }
 
 /// Reports on stderr when the engine becomes unreachable, and when it is back.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct EngineReporter {
+    /// Docker's address, if it was chosen: then its absence is news on any host.
+    chosen: Option<String>,
     reported: Option<EngineState>,
 }
 
 impl EngineReporter {
+    /// Nothing is reported so far.
+    pub(super) fn new(args: &LiveArgs) -> Self {
+        Self {
+            chosen: args.docker_address(),
+            reported: None,
+        }
+    }
+
     /// Reports a changed engine state.
     pub(super) fn look(&mut self, live: &Live) {
         let engines = live.engines();
         let mut state = engines.get(&EngineKind::Docker).cloned();
-        // A host of containerd's needs no Docker.
-        let other = engines.get(&EngineKind::Containerd);
         if state == Some(EngineState::Absent)
-            && matches!(
-                other,
-                Some(EngineState::Connecting | EngineState::Connected { .. })
-            )
+            && !is_missed(engines.get(&EngineKind::Containerd), self.chosen.as_deref())
         {
             state = None;
         }
         if state == self.reported {
             return;
         }
-        if let Some(what) = news(state.as_ref(), self.reported.as_ref()) {
+        if let Some(what) = news(
+            state.as_ref(),
+            self.reported.as_ref(),
+            self.chosen.as_deref(),
+        ) {
             print_message(what);
         }
         self.reported = state;
@@ -242,8 +251,19 @@ impl RoomReporter {
     }
 }
 
+/// Whether a Docker engine that does not exist is missed: a host of containerd's needs none, unless
+/// its address was chosen.
+fn is_missed(containerd: Option<&EngineState>, chosen: Option<&str>) -> bool {
+    use EngineState as S;
+    chosen.is_some() || !matches!(containerd, Some(S::Connecting | S::Connected { .. }))
+}
+
 /// The message about a change of the engine's state, if it needs one.
-fn news(state: Option<&EngineState>, before: Option<&EngineState>) -> Option<String> {
+fn news(
+    state: Option<&EngineState>,
+    before: Option<&EngineState>,
+    chosen: Option<&str>,
+) -> Option<String> {
     const WITHOUT: &str = "containers are known by id only";
     match state? {
         EngineState::Connecting => None,
@@ -255,7 +275,10 @@ fn news(state: Option<&EngineState>, before: Option<&EngineState>) -> Option<Str
         EngineState::Unreachable { error } => Some(format!(
             "the Docker engine does not answer: {error}; until it does, {WITHOUT}"
         )),
-        EngineState::Absent => Some(format!("there is no Docker engine on this host: {WITHOUT}")),
+        EngineState::Absent => Some(match chosen {
+            Some(at) => format!("there is no Docker engine at {at}: {WITHOUT}"),
+            None => format!("there is no Docker engine on this host: {WITHOUT}"),
+        }),
     }
 }
 
@@ -332,7 +355,7 @@ pub(super) fn recording_error(live: &Live) -> Option<String> {
 }
 
 /// The error that ended the recording early, with the number of events it misses.
-fn recording_failure(live: &Live) -> Option<String> {
+pub(super) fn recording_failure(live: &Live) -> Option<String> {
     let recording = live.status().recording?;
     let lost = recording.lost;
     let error = recording.error?;
@@ -413,10 +436,16 @@ mod tests {
             error: "unix:///x: refused".to_owned(),
         };
         let connecting = EngineState::Connecting;
+        let news = |state, before| news(state, before, Some("unix:///x"));
         assert_eq!(news(None, None), None);
         assert_eq!(news(Some(&connected), Some(&connecting)), None);
         assert!(news(Some(&away), Some(&connected)).is_some_and(|t| t.contains("refused")));
         assert!(news(Some(&connected), Some(&away)).is_some());
-        assert!(news(Some(&EngineState::Absent), None).is_some());
+        let absent = news(Some(&EngineState::Absent), None);
+        assert!(absent.is_some_and(|t| t.contains("no Docker engine at unix:///x")));
+        // The host may run another engine; who chose Docker's address is told in any case.
+        assert!(!is_missed(Some(&connected), None));
+        assert!(is_missed(Some(&connected), Some("unix:///x")));
+        assert!(is_missed(None, None) && is_missed(Some(&away), None));
     }
 }

@@ -76,7 +76,7 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, CliError> {
         tell_ready(&nothing)?;
     }
     let deadline = args.duration.map(|d| Instant::now() + d);
-    let mut engine = live::EngineReporter::default();
+    let mut engine = live::EngineReporter::new(&args.live);
     let mut clock = live::ClockReporter::default();
     let mut room = live::RoomReporter::default();
     let mut calls = live::CallReporter::default();

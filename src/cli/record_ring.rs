@@ -16,6 +16,7 @@ use crate::collect::{Live, give_up_files};
 use crate::detect::{FindingId, Severity};
 use crate::machine::Machine;
 use crate::recording::ring::{RingLimits, RingSegment, segment_path, segments};
+use crate::recording::{RecordingError, RecordingSummary};
 use crate::{system, user_files};
 
 /// Interval of the checks of sizes and ages.
@@ -34,7 +35,7 @@ pub(super) struct RingArgs {
     pub(super) directory: Option<PathBuf>,
 
     /// Keep segments for this long
-    #[arg(long, value_name = "TIME", default_value = "24h", value_parser = live::duration, requires = "directory")]
+    #[arg(long, value_name = "TIME", default_value = "24h", value_parser = some_time, requires = "directory", conflicts_with = "file")]
     keep: Duration,
 
     /// Maximum number of bytes that the segments may use
@@ -42,7 +43,9 @@ pub(super) struct RingArgs {
         long,
         value_name = "SIZE",
         default_value = "2GiB",
-        requires = "directory"
+        value_parser = some_bytes,
+        requires = "directory",
+        conflicts_with = "file"
     )]
     max_size: ByteSize,
 
@@ -51,19 +54,44 @@ pub(super) struct RingArgs {
         long,
         value_name = "SIZE",
         default_value = "1GiB",
-        requires = "directory"
+        requires = "directory",
+        conflicts_with = "file"
     )]
     min_free: ByteSize,
 
     /// Begin another segment after this time, or when the current one reaches an eighth of
     /// --max-size
-    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = live::duration, requires = "directory")]
+    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = some_time, requires = "directory", conflicts_with = "file")]
     segment: Duration,
 
     /// Keep the segment of a finding of this severity or above, and the one before it, until
     /// hullwatch ring release
-    #[arg(long, value_name = "SEVERITY", requires = "directory")]
+    #[arg(
+        long,
+        value_name = "SEVERITY",
+        requires = "directory",
+        conflicts_with = "file"
+    )]
     pin: Option<Severity>,
+}
+
+/// The smallest `--max-size`: an eighth of it is a segment, of which each has the whole state.
+const LEAST: ByteSize = ByteSize::mib(1);
+
+/// A time that is not zero, with which nothing would be kept.
+fn some_time(text: &str) -> Result<Duration, String> {
+    match live::duration(text)? {
+        Duration::ZERO => Err("it must be longer than 0s".to_owned()),
+        time => Ok(time),
+    }
+}
+
+/// A size into which segments fit.
+fn some_bytes(text: &str) -> Result<ByteSize, String> {
+    match text.parse::<ByteSize>()? {
+        size if size < LEAST => Err(format!("it must be at least {}", LEAST.display().iec())),
+        size => Ok(size),
+    }
 }
 
 /// A recording into a ring that is under way.
@@ -72,13 +100,17 @@ struct RingRecorder<'a> {
     limits: RingLimits,
     pin: Option<Severity>,
     live: Live,
-    current: PathBuf,
+    /// The segments that this run wrote and that may still be there, in order; the last is being
+    /// written.
+    own: Vec<PathBuf>,
     begun: Instant,
     /// Findings whose segments are pinned.
     seen: BTreeSet<FindingId>,
     /// Segments that are to be pinned: a full disk accepts no pin.
     unpinned: Vec<RingSegment>,
     exceeded: bool,
+    /// When a segment last failed.
+    failed: Option<Instant>,
     /// What goes wrong at present.
     reported: BTreeSet<String>,
 }
@@ -103,7 +135,12 @@ pub(super) fn run(
     let first = segment_path(directory, system::now());
     // Room first: a full disk must not keep the new recording from beginning.
     limits
-        .enforce(directory, &first, system::now(), free(directory))
+        .enforce(
+            directory,
+            std::slice::from_ref(&first),
+            system::now(),
+            free(directory),
+        )
         .map_err(|error| fail(&error))?;
     let tap = sinks.tap(Some(Box::new(live::PolicyReporter)));
     let live = live::start(watch, tap, Some(&first))?;
@@ -114,20 +151,23 @@ pub(super) fn run(
         limits,
         pin: args.pin,
         live,
-        current: first,
+        own: vec![first],
         begun: Instant::now(),
         seen: BTreeSet::new(),
         unpinned: Vec::new(),
         exceeded: false,
+        failed: None,
         reported: BTreeSet::new(),
     };
     let deadline = duration.map(|d| Instant::now() + d);
-    let mut engine = live::EngineReporter::default();
+    let mut engine = live::EngineReporter::new(watch);
     let mut clock = live::ClockReporter::default();
     let mut calls = live::CallReporter::default();
     let mut next = Instant::now();
     while !ended.ended() && deadline.is_none_or(|at| Instant::now() < at) {
-        if live::recording_error(&ring.live).is_some() {
+        if let Some(failure) = live::recording_failure(&ring.live)
+            && !ring.continues_after(&failure)
+        {
             break;
         }
         engine.look(&ring.live);
@@ -166,29 +206,55 @@ impl RingRecorder<'_> {
         self.reported = wrong;
     }
 
+    /// Begins another segment after one that failed, because it was removed or its disk had an
+    /// error. False when that does not help: the segment before has just failed as well, or none
+    /// can begin.
+    fn continues_after(&mut self, failure: &str) -> bool {
+        let failed = self.failed.replace(Instant::now());
+        if failed.is_some_and(|before| before.elapsed() < INTERVAL) {
+            return false;
+        }
+        let begun = self.begin_segment();
+        match &begun {
+            Ok(_) => print_message(format!("{failure}; recording continues in another segment")),
+            Err(error) => print_message(error),
+        }
+        begun.is_ok()
+    }
+
     /// Begins another segment when it is time.
     fn next_segment(&mut self) -> Result<(), String> {
-        let bytes = user_files::open(&self.current)
-            .and_then(|file| file.metadata())
+        let current = self.own.last().map(|path| user_files::open(path));
+        let bytes = current
+            .and_then(|file| file.and_then(|file| file.metadata()).ok())
             .map_or(0, |facts| facts.len());
-        if self.begun.elapsed() >= self.limits.segment || bytes >= self.limits.segment_bytes() {
-            let next = segment_path(self.directory, system::now());
-            let before = self.live.continue_recording(&next);
-            let before = before.map_err(|error| {
-                // Its name is another one each time.
-                let (name, ring) = (next.display(), self.directory.display());
-                let why = error
-                    .to_string()
-                    .replace(&name.to_string(), &ring.to_string());
-                format!("no further segment: {why}")
-            })?;
-            self.current = next;
-            self.begun = Instant::now();
-            if let Some(Err(error)) = before {
-                print_message(format!("{error}; recording continues in another segment"));
-            }
+        let full = bytes >= self.limits.segment_bytes();
+        if !full && self.begun.elapsed() < self.limits.segment {
+            return Ok(());
+        }
+        if let Some(Err(error)) = self.begin_segment()? {
+            print_message(format!("{error}; recording continues in another segment"));
         }
         Ok(())
+    }
+
+    /// Begins another segment; returns how the one before ended.
+    fn begin_segment(
+        &mut self,
+    ) -> Result<Option<Result<RecordingSummary, RecordingError>>, String> {
+        let next = segment_path(self.directory, system::now());
+        let before = self.live.continue_recording(&next);
+        let before = before.map_err(|error| {
+            // Its name is another one each time.
+            let (name, ring) = (next.display(), self.directory.display());
+            let why = error
+                .to_string()
+                .replace(&name.to_string(), &ring.to_string());
+            format!("no further segment: {why}")
+        })?;
+        self.own.push(next);
+        self.begun = Instant::now();
+        Ok(before)
     }
 
     /// Removes what exceeds the limits; returns what could not be removed.
@@ -196,8 +262,9 @@ impl RingRecorder<'_> {
         let free = free(self.directory);
         let done = self
             .limits
-            .enforce(self.directory, &self.current, system::now(), free)
+            .enforce(self.directory, &self.own, system::now(), free)
             .map_err(|error| format!("{}: {error}", self.directory.display()))?;
+        self.own.retain(|path| !done.removed.contains(path));
         for pinned in &done.pinned {
             print_message(format!(
                 "{}: pinned, but removed, since no other segment was left to free space",

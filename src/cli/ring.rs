@@ -93,12 +93,16 @@ pub(super) fn all(ring: &Path) -> Result<Vec<RingSegment>, CliError> {
     Ok(all)
 }
 
-/// The segment that holds a moment; without one the last.
+/// The segment that holds a moment; without one that which is being written, else the last. By
+/// their names, another may be the last: then the clock was ahead when it began.
 pub(super) fn segment(ring: &Path, at: Option<Timestamp>) -> Result<RingSegment, CliError> {
     let all = all(ring)?;
     let found = match at {
         Some(at) => segment_at(&all, at),
-        None => all.last(),
+        None => all
+            .iter()
+            .rfind(|segment| segment.is_written())
+            .or(all.last()),
     };
     found
         .cloned()
@@ -120,6 +124,9 @@ pub(super) fn moment(text: &str) -> Result<Timestamp, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::detect::Settings;
+    use crate::recording::ring::segment_path;
+    use crate::recording::{Header, Writer};
 
     #[test]
     fn a_moment_is_a_span_back_or_a_time() {
@@ -129,5 +136,22 @@ mod tests {
         assert_eq!(moment("1970-01-01T00:00:01Z").unwrap().0, 1_000_000_000);
         assert!(moment("yesterday").unwrap_err().contains("not a moment"));
         assert!(all(Path::new("/nosuch")).is_err());
+    }
+
+    /// The clock was ahead in another run.
+    #[test]
+    fn the_present_is_the_segment_that_is_being_written() {
+        let dir = tempfile::tempdir().unwrap();
+        let write = |seconds: i64| {
+            let began = system::timestamp(1_780_000_000 + seconds, 0);
+            let header = Header::here(began, Settings::default());
+            Writer::create(&segment_path(dir.path(), began), &header).unwrap()
+        };
+        write(90_000).finish(&[]).unwrap();
+        let writer = write(600);
+        let present = || segment(dir.path(), None).unwrap();
+        assert!(present().path.ends_with(writer.path().file_name().unwrap()));
+        writer.finish(&[]).unwrap();
+        assert!(present().began.0 > system::timestamp(1_780_080_000, 0).0);
     }
 }

@@ -99,7 +99,7 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, CliError> {
     let deadline = args.duration.map(|d| Instant::now() + d);
     let mut reported = false;
     let mut losses = LossReporter::default();
-    let mut engine = live::EngineReporter::default();
+    let mut engine = live::EngineReporter::new(&args.live);
     let mut clock = live::ClockReporter::default();
     let mut calls = live::CallReporter::default();
     loop {

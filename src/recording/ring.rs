@@ -1,7 +1,7 @@
 //! A directory of recording segments with the last hours: lists segments, removes old ones, pins
 //! some.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -189,7 +189,8 @@ impl RingLimits {
         let (pinned, ordinary): (Vec<_>, Vec<_>) = candidates.partition(|segment| segment.pinned);
         let aged = ordinary
             .iter()
-            .map(|segment| (*segment, segment.written < oldest));
+            // A clock that was set back stamps a segment with a time before its begin.
+            .map(|segment| (*segment, segment.written.max(segment.began) < oldest));
         let held = pinned.iter().map(|segment| (*segment, false));
         for (segment, too_old) in aged.chain(held) {
             if too_old || bytes > self.max_size || free < self.min_free {
@@ -202,21 +203,25 @@ impl RingLimits {
     }
 
     /// Removes what is [due](RingLimits::due). For one that cannot be removed the next is taken.
+    /// The last of `own`, which this program wrote in this order, is kept; the others are newer
+    /// than any segment of another run, whatever the clock was when that began.
     ///
     /// # Errors
     /// When the directory cannot be read.
     pub fn enforce(
         &self,
         ring: &Path,
-        current: &Path,
+        own: &[PathBuf],
         now: Timestamp,
         free: u64,
     ) -> io::Result<RingRemoval> {
         let mut all = segments(ring)?;
+        let order: BTreeMap<&Path, usize> = own.iter().map(|path| &**path).zip(0..).collect();
+        all.sort_by_key(|segment| order.get(&*segment.path));
         let mut free = free;
         let mut done = RingRemoval::default();
         loop {
-            let mut kept = vec![current];
+            let mut kept: Vec<&Path> = own.last().map(|path| &**path).into_iter().collect();
             kept.extend(done.stuck.iter().map(|(path, _)| &**path));
             let (due, exceeded) = self.due(&all, &kept, now, free);
             let due: Vec<RingSegment> = due.into_iter().cloned().collect();
@@ -341,7 +346,7 @@ mod tests {
         all[0].pin().unwrap();
         all[0].pin().unwrap();
         assert!(segments(ring).unwrap()[0].pinned);
-        let done = LIMITS.enforce(ring, &paths[2], at(1800), 1000).unwrap();
+        let done = LIMITS.enforce(ring, &paths[2..], at(1800), 1000).unwrap();
         assert_eq!(done.removed, [paths[1].clone(), paths[0].clone()]);
         assert_eq!(done.pinned, [paths[0].clone()]);
         assert!(!done.exceeded);
@@ -351,6 +356,31 @@ mod tests {
             .collect();
         left.sort();
         assert_eq!(left, [paths[2].clone(), ring.join("notes.txt")]);
+    }
+
+    /// The machine was on battery: its clock began in the past, or was corrected, backwards, by hours.
+    #[test]
+    fn a_clock_that_was_wrong_does_not_remove_what_was_recorded_last() {
+        let mut set_back = segment(7200, 10, false);
+        set_back.written = at(0);
+        let ring = [set_back, segment(7800, 10, false)];
+        assert_eq!(due(&ring, 7800, 1000), (vec![], false));
+
+        let dir = tempfile::tempdir().unwrap();
+        let ring = dir.path();
+        let written = |seconds| {
+            let path = segment_path(ring, at(seconds));
+            std::fs::write(&path, [0; 40]).unwrap();
+            path
+        };
+        // Another run, whose clock was ahead; then three segments of this one.
+        let ahead = [90_000, 90_600].map(written);
+        let own = [0, 600, 1200].map(written);
+        let done = LIMITS.enforce(ring, &own, at(1200), 1000).unwrap();
+        assert_eq!(
+            done.removed,
+            [ahead[0].clone(), ahead[1].clone(), own[0].clone()]
+        );
     }
 
     #[test]
@@ -378,7 +408,7 @@ mod tests {
         let (due, exceeded) = LIMITS.due(&all, &kept, at(1800), 1000);
         let due: Vec<_> = due.iter().map(|segment| &segment.path).collect();
         assert_eq!((due, exceeded), (vec![&paths[2]], true));
-        let done = LIMITS.enforce(ring, &paths[3], at(1800), 1000).unwrap();
+        let done = LIMITS.enforce(ring, &paths[3..], at(1800), 1000).unwrap();
         assert_eq!(done.removed, [paths[1].clone(), paths[2].clone()]);
         assert!(done.stuck.is_empty() && !done.exceeded);
     }

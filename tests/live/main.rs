@@ -33,6 +33,7 @@ mod podman;
 mod probes;
 mod processes;
 mod responses;
+mod ring;
 mod runtime;
 mod sockets;
 mod storage;
