@@ -248,8 +248,13 @@ impl RecordingReader {
         };
         self.report.lines += 1;
         if self.ended {
-            self.report
-                .note_damage(number, "there is data after the end line".to_owned());
+            // None of it belongs to this recording, whoever appended it.
+            let cause = match quick_type(line) {
+                Some(b"session") => "another recording begins here: separate the two to replay it",
+                _ => "there is data after the end line",
+            };
+            self.report.note_damage(number, cause.to_owned());
+            return Step::Other;
         }
         // The writer puts the type first; a line that has it elsewhere is read in full.
         match quick_type(line) {
@@ -359,9 +364,27 @@ fn quick_type(line: &[u8]) -> Option<&[u8]> {
     rest.get(..rest.iter().take(16).position(|&b| b == b'"')?)
 }
 
+/// How files begin that were packed or rewritten after recording, and what undoes it.
+const FOREIGN: [(&[u8], &str); 8] = [
+    (b"\x1f\x8b", "it is compressed with gzip: unpack it"),
+    (b"\xfd7zXZ", "it is compressed with xz: unpack it"),
+    (b"BZh", "it is compressed with bzip2: unpack it"),
+    (b"PK\x03\x04", "it is in a zip file: unpack it"),
+    (
+        b"\x28\xb5\x2f\xfd",
+        "it is compressed with zstd twice: unpack it once",
+    ),
+    (
+        b"\xef\xbb\xbf",
+        "it begins with a byte order mark: remove that",
+    ),
+    (b"\xff\xfe", "it is encoded as UTF-16: convert it to UTF-8"),
+    (b"\xfe\xff", "it is encoded as UTF-16: convert it to UTF-8"),
+];
+
 fn read_header(line: &[u8]) -> Result<Header, String> {
-    if line.starts_with(b"\x1f\x8b") {
-        return Err("it is compressed with gzip: unpack it first".to_owned());
+    if let Some((_, what)) = FOREIGN.iter().find(|(magic, _)| line.starts_with(magic)) {
+        return Err(format!("{what} first"));
     }
     if line.trim_ascii_start().first() != Some(&b'{') {
         return Err("its first line is not a JSON object".to_owned());
@@ -384,6 +407,8 @@ fn read_header(line: &[u8]) -> Result<Header, String> {
 fn json_cause(error: &serde_json::Error) -> String {
     let text = error.to_string();
     let cause = text.split(" at line ").next().unwrap_or(&text);
+    // What is printed is escaped once more, which would double its backslashes.
+    let cause = cause.replace(" (\\u0000-\\u001F)", "");
     let column = error.column();
     format!(
         "{} (column {column})",

@@ -160,6 +160,29 @@ fn a_newer_schema_is_read_with_a_notice() {
     assert!(report.notices()[0].contains("newer than 1"));
 }
 
+/// Two files that were joined, and one to which somebody appended events.
+#[test]
+fn what_follows_the_end_is_not_part_of_the_recording() {
+    let (_dir, path, bytes, events) = sample("s.jsonl");
+    for (more, told) in [
+        (&bytes[..], "another recording begins here"),
+        (
+            br#"{"type":"fork","seq":9}"#,
+            "there is data after the end line",
+        ),
+    ] {
+        let joined = [&bytes[..], more, b"\n"].concat();
+        let (read, report) = examine(&path, &joined).unwrap();
+        assert_eq!(read, events);
+        assert!(!report.is_sound());
+        let notices = report.notices();
+        assert!(
+            notices.len() == 1 && notices[0].contains(told) && notices[0].contains("skipped"),
+            "{notices:?}"
+        );
+    }
+}
+
 #[test]
 fn an_endless_line_costs_no_endless_memory() {
     let (_dir, path, bytes, events) = sample("s.jsonl");
@@ -181,11 +204,20 @@ fn an_endless_line_costs_no_endless_memory() {
 #[test]
 fn a_file_that_is_no_recording_is_refused_with_the_reason() {
     for (content, cause) in [
-        ("", "empty"),
-        ("hello\n", "not a JSON object"),
-        ("{\"type\":\"exec\"}\n", "\"exec\" instead of"),
-        ("{\"type\":\"session\"}\n", "no schema"),
-        ("{\"type\":\"session\"", "ends within"),
+        (&b""[..], "empty"),
+        (b"hello\n", "not a JSON object"),
+        (b"{\"type\":\"exec\"}\n", "\"exec\" instead of"),
+        (b"{\"type\":\"session\"}\n", "no schema"),
+        (b"{\"type\":\"session\"", "ends within"),
+        (b"\x1f\x8b\x08\0\n", "gzip: unpack it first"),
+        (b"\xfd7zXZ\0\n", "xz: unpack it first"),
+        (b"BZh9\n", "bzip2: unpack it first"),
+        (b"PK\x03\x04\n", "zip file: unpack it first"),
+        (
+            b"\xef\xbb\xbf{\"type\":\"session\"}\n",
+            "byte order mark: remove",
+        ),
+        (b"\xff\xfe{\0\n", "UTF-16: convert it"),
     ] {
         let (_dir, path) = scratch("s.jsonl");
         std::fs::write(&path, content).unwrap();
