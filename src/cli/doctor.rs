@@ -15,6 +15,7 @@ use crate::containers::inventory::Inventory;
 use crate::containers::{
     self, ContainerdChoice, ContainerdState, EngineState, RuntimeMessage, RuntimeOptions,
 };
+use crate::event::{escape, escape_json};
 use crate::machine::{Machine, MachineFacts};
 use crate::probe::{Probe, ProbeConfig};
 use crate::recording::{self, cgroup_mode};
@@ -106,8 +107,9 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, CliError> {
     let diagnosis = diagnose(args);
     let mut out = std::io::stdout().lock();
     if args.json {
-        let json = serde_json::to_string_pretty(&diagnosis).map_err(std::io::Error::from)?;
-        writeln!(out, "{json}")?;
+        let json = serde_json::to_vec_pretty(&diagnosis).map_err(std::io::Error::from)?;
+        out.write_all(&escape_json(&json))?;
+        writeln!(out)?;
     } else {
         out.write_all(text(&diagnosis).as_bytes())?;
     }
@@ -337,6 +339,8 @@ fn text(d: &Diagnosis) -> String {
     let mut lines = Vec::new();
     let mut line = |mark: bool, what: &str, detail: String| {
         let mark = if mark { "ok" } else { "--" };
+        // An engine's answers and the names of containers may contain anything.
+        let detail = escape(detail.as_bytes());
         lines.push(format!("{mark:3} {what:22} {detail}"));
     };
     line(
@@ -456,7 +460,7 @@ fn text(d: &Diagnosis) -> String {
         "Containers cannot be watched on this host.".to_owned()
     });
     for advice in &d.advice {
-        lines.push(format!("To do: {advice}"));
+        lines.push(format!("To do: {}", escape(advice.as_bytes())));
     }
     lines.push(String::new());
     lines.join("\n")

@@ -70,7 +70,7 @@ impl RuntimeDiagnosis {
 fn shown_cgroup(path: &str) -> String {
     match path {
         "" => "not its own".to_owned(),
-        path => crate::event::escape(path.as_bytes()).to_string(),
+        path => path.to_owned(),
     }
 }
 

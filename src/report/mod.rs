@@ -23,6 +23,7 @@ use std::collections::BTreeSet;
 use document::Document;
 
 use crate::core::Core;
+use crate::event::escape_json;
 use crate::masking::mask_json;
 
 /// How a report is written.
@@ -54,7 +55,8 @@ pub fn render(
             if masked {
                 mask_json(&mut all);
             }
-            serde_json::to_string_pretty(&all).map(|text| text + "\n")
+            let text = serde_json::to_string_pretty(&all)? + "\n";
+            Ok(String::from_utf8_lossy(&escape_json(text.as_bytes())).into_owned())
         }
     }
 }

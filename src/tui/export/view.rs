@@ -4,6 +4,8 @@ use std::fmt::Write as _;
 
 use serde_json::{Map, Value};
 
+use crate::event::escape_json;
+
 /// The names of the columns, and the rows below them.
 #[derive(Debug)]
 pub(in crate::tui) struct Grid {
@@ -73,7 +75,8 @@ pub(in crate::tui) fn json(grid: &Grid) -> String {
         object.extend(cells.map(|(name, cell)| ((*name).to_owned(), cell.value.clone())));
         let _ = writeln!(out, "{}", Value::Object(object));
     }
-    out
+    // A terminal may show it; JSON itself leaves some signs that control one as they are.
+    String::from_utf8_lossy(&escape_json(out.as_bytes())).into_owned()
 }
 
 /// Comma-separated values with a first line of titles. A cell that a spreadsheet would compute gets
@@ -151,6 +154,19 @@ mod tests {
             ],
             more: Vec::new(),
         }
+    }
+
+    /// JSON leaves more of them as they are than control characters below the space.
+    #[test]
+    fn no_format_steers_a_terminal() {
+        let hostile = "\u{1b}[31m\u{9b}31m\u{7f}\u{202e}\u{200b}";
+        let mut grid = grid();
+        grid.rows[0][1].value = hostile.into();
+        let written = json(&grid);
+        let steers = |c: char| c.is_control() && c != '\n' || matches!(c, '\u{202e}' | '\u{200b}');
+        assert!(!written.chars().any(steers), "{written:?}");
+        let first: Value = serde_json::from_str(written.lines().next().unwrap()).unwrap();
+        assert_eq!(first["name"], hostile);
     }
 
     #[test]
