@@ -70,6 +70,8 @@ fn open(path: &Path) -> Result<Arc<File>, CliError> {
             .append(true)
             .create(true)
             .mode(0o600)
+            // A pipe without a reader would keep the program waiting.
+            .custom_flags(i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).unwrap_or(0))
             .open(&to)
     });
     opened

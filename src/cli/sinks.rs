@@ -19,6 +19,7 @@ use crate::metrics::{EventCounts, MetricsServer, MetricsSource, OtlpMetrics, Otl
 use crate::sink::{
     CommandSink, Delivery, HttpClient, HttpTarget, JournalSink, OtlpHost, OtlpSink, Outlet,
     SinkBoard, SinkCounters, SinkWatcher, SyslogSink, Wanted, WebhookFormat, WebhookSink,
+    find_program,
 };
 use crate::user_files;
 
@@ -190,13 +191,15 @@ impl SinkArgs {
     fn means(&self, host: &str) -> Result<Vec<Means>, CliError> {
         let mut means: Vec<Means> = Vec::new();
         if let Some(command) = &self.notify_command {
-            let words = shlex::split(command).unwrap_or_default();
-            let [program, ..] = words.as_slice() else {
+            let mut words = shlex::split(command).unwrap_or_default();
+            let [program, ..] = words.as_mut_slice() else {
                 return Err(CliError::expected(format!(
                     "--notify-command {command:?}: the command is empty, or a quote is not closed"
                 )));
             };
             let name = format!("command {program}");
+            *program = find_program(program)
+                .map_err(|why| CliError::expected(format!("--notify-command: {program}: {why}")))?;
             let helper = [vec!["deliver".to_owned(), "--".to_owned()], words].concat();
             let sink = CommandSink::start(&helper, host.to_owned())
                 .map_err(|error| CliError::expected(format!("--notify-command: {error}")))?;

@@ -6,6 +6,7 @@
 //! hullwatch.
 
 use std::io::{self, BufRead, BufReader, Write};
+use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::Arc;
@@ -18,7 +19,7 @@ use rustix::thread::CapabilitySet;
 use super::document::document;
 use super::message::Message;
 use super::worker::{Delivery, DeliveryError};
-use crate::caller::InvokingUser;
+use crate::caller::{InvokingUser, with_rights};
 use crate::system;
 
 /// Time limit of the command for one message.
@@ -131,6 +132,37 @@ impl Drop for CommandSink {
             let _ = self.helper.wait();
         }
     }
+}
+
+/// The program of a command: by its path from here, or as `PATH` leads to it. The helper works
+/// elsewhere, and the first incident is too late to learn that it cannot be run.
+///
+/// # Errors
+/// When there is no such program.
+pub fn find_program(program: &str) -> Result<String, String> {
+    let paths = match program.contains('/') {
+        true => vec![std::path::absolute(program).map_err(|error| error.to_string())?],
+        false => std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default())
+            .map(|folder| folder.join(program))
+            .collect(),
+    };
+    let mut why = "there is no such program in PATH".to_owned();
+    for path in paths {
+        let to_read = path.clone();
+        let facts = match with_rights(move || std::fs::metadata(to_read)) {
+            Ok(facts) => facts,
+            Err(error) if program.contains('/') => return Err(error.to_string()),
+            Err(_) => continue,
+        };
+        if facts.is_file() && facts.permissions().mode() & 0o111 != 0 {
+            return path
+                .into_os_string()
+                .into_string()
+                .map_err(|_| "its path is not UTF-8".to_owned());
+        }
+        why = "it is not an executable file".to_owned();
+    }
+    Err(why)
 }
 
 /// The helper: runs `words` for each line of `input`, with the line as its standard input, and

@@ -44,6 +44,13 @@ impl HttpTarget {
         if !matches!(url.scheme_str(), Some("http" | "https")) || url.host().is_none() {
             return Err("write a URL that begins with https:// or http://".to_owned());
         }
+        // The type reads a port that is none as no port, and the standard one would be used.
+        let authority = url.authority().map_or("", |authority| authority.as_str());
+        let place = authority.rsplit('@').next().unwrap_or_default();
+        let has_port = place.len() > url.host().map_or(0, str::len);
+        if has_port && url.port_u16().is_none_or(|port| port == 0) {
+            return Err("its port is not a number from 1 to 65535".to_owned());
+        }
         Ok(Self { url, headers })
     }
 
@@ -228,6 +235,9 @@ fn failure(error: &Error) -> DeliveryError {
         Error::Io(error) => format!("cannot reach it: {error}"),
         Error::Tls(why) => format!("TLS: {why}"),
         Error::Rustls(error) => format!("TLS: {error}"),
+        Error::Protocol(_) | Error::LargeResponseHeader(..) => {
+            "what it answers is not HTTP".to_owned()
+        }
         _ => "the request failed".to_owned(),
     };
     DeliveryError::passing(why)
@@ -397,6 +407,12 @@ mod tests {
         ] {
             let error = HttpTarget::parse(text).unwrap_err();
             assert!(error.contains(why) && !error.contains("secret"), "{error}");
+        }
+        for port in ["", "0", "99999", "x"] {
+            for host in ["localhost", "[::1]", "u:p@localhost"] {
+                let target = HttpTarget::new(&format!("http://{host}:{port}/"), Vec::new());
+                assert!(target.is_err(), "{host}:{port}");
+            }
         }
         let below = HttpTarget::new("http://localhost:4318/", Vec::new()).unwrap();
         let below = below.below("v1/logs").unwrap();

@@ -18,7 +18,7 @@ mod watcher;
 mod webhook;
 mod worker;
 
-pub use command::{CommandSink, run_commands};
+pub use command::{CommandSink, find_program, run_commands};
 pub use http::{HttpClient, HttpTarget};
 pub use journal::{JournalSink, SyslogSink};
 pub use message::{ContainerLabels, Message, MessageSubject};
