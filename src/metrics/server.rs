@@ -1,5 +1,6 @@
 //! Answers `GET /metrics` on an address, and nothing else.
 
+use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -13,13 +14,13 @@ use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use rustix::thread::CapabilitySet;
-use tokio::sync::Semaphore;
+use tokio::task::AbortHandle;
 
 use super::snapshot::MetricsSource;
 use crate::system;
 
-/// Maximum number of connections at once; further ones wait.
-const MOST: usize = 8;
+/// Maximum number of connections at once; a further one ends the oldest.
+const MOST: usize = 32;
 /// Time limit of one connection.
 const TIME: Duration = Duration::from_secs(10);
 /// The media type of OpenMetrics.
@@ -75,11 +76,8 @@ impl MetricsServer {
 
 async fn serve(listener: TcpListener, source: Arc<MetricsSource>) -> io::Result<()> {
     let listener = tokio::net::TcpListener::from_std(listener)?;
-    let room = Arc::new(Semaphore::new(MOST));
+    let mut open: VecDeque<AbortHandle> = VecDeque::new();
     loop {
-        let Ok(place) = Arc::clone(&room).acquire_owned().await else {
-            return Ok(());
-        };
         let stream = match listener.accept().await {
             Ok((stream, _)) => stream,
             // The client disconnected, or file descriptors are short for a moment.
@@ -90,7 +88,14 @@ async fn serve(listener: TcpListener, source: Arc<MetricsSource>) -> io::Result<
             }
         };
         let source = Arc::clone(&source);
-        tokio::spawn(async move {
+        open.retain(|connection| !connection.is_finished());
+        // One that says nothing makes room for one that may: a request takes a moment only.
+        while open.len() >= MOST
+            && let Some(oldest) = open.pop_front()
+        {
+            oldest.abort();
+        }
+        let served = tokio::spawn(async move {
             let answer = service_fn(move |request| {
                 let answer = answer(&request, &source);
                 async move { Ok::<_, Infallible>(answer) }
@@ -101,8 +106,8 @@ async fn serve(listener: TcpListener, source: Arc<MetricsSource>) -> io::Result<
                 .serve_connection(TokioIo::new(stream), answer);
             // A client that is slow, or disconnects, gets no metrics.
             let _ = tokio::time::timeout(TIME, connection).await;
-            drop(place);
         });
+        open.push_back(served.abort_handle());
     }
 }
 
@@ -171,8 +176,8 @@ mod tests {
             sinks: crate::sink::SinkBoard::default(),
         };
         server.start(source).unwrap();
-        // Many idle connections block other clients only for a short time.
-        let idle: Vec<_> = (0..MOST - 1)
+        // Idle connections keep no other client waiting, however many there are.
+        let idle: Vec<_> = (0..4 * MOST)
             .map(|_| TcpStream::connect(address).unwrap())
             .collect();
         let text = get(address, "GET /metrics");
