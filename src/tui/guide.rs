@@ -64,7 +64,7 @@ fn text(keys: &Keymap) -> String {
             key(Action::Pause),
         ),
         format!(
-            "{} returns to the end. {} lists all keys, {} hides this guide, {} leaves.",
+            "{} returns to the end. {} lists all keys, {} hides this guide, {} goes back, then leaves.",
             key(Action::Present),
             key(Action::Help),
             key(Action::Zoom),
