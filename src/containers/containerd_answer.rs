@@ -11,8 +11,6 @@ use crate::system::{self, SessionClock};
 /// Maximum number of labels, and bytes of one.
 const MAX_LABELS: usize = 64;
 const MAX_LABEL: usize = 1024;
-/// Layers of one image.
-const MAX_LAYERS: usize = 256;
 
 /// Whether a namespace is Docker's, which reports its containers itself.
 pub(super) fn is_dockers(namespace: &str) -> bool {
@@ -100,7 +98,7 @@ pub(super) fn storage(snapshotter: &str, mounts: &[SnapshotMount]) -> Option<Sto
         lower: lower
             .iter()
             .filter(|dir| dir.starts_with(b"/"))
-            .take(MAX_LAYERS)
+            .take(overlay::MAX_LAYERS)
             .map(|dir| Bytes::from(dir.as_bstr().as_bytes()))
             .collect(),
         upper: option("upperdir=").unwrap_or_default().into(),

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use bollard_stubs::models::{ContainerInspectResponse, HostConfig, ImageInspect, PortMap};
 
-use super::{build_step, proc_files};
+use super::{build_step, overlay, proc_files};
 use crate::event::{
     Bytes, ContainerInfo, Limits, Mount, PublishedPort, Role, Runtime, Security, Storage, Timestamp,
 };
@@ -295,6 +295,7 @@ fn storage(driver: String, data: &std::collections::HashMap<String, String>) -> 
         .map(|l| {
             l.split(':')
                 .filter(|d| Path::new(d).is_absolute())
+                .take(overlay::MAX_LAYERS)
                 .map(Bytes::from)
                 .collect()
         })
@@ -319,6 +320,14 @@ fn started(stamped: Option<Timestamp>, init: u32) -> Option<Timestamp> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_false_engine_reports_no_more_layers_than_engines_make() {
+        let lower = vec!["/layer"; 3000].join(":");
+        let data = std::collections::HashMap::from([("LowerDir".to_owned(), lower)]);
+        let storage = storage("overlay2".to_owned(), &data);
+        assert_eq!(storage.lower.len(), overlay::MAX_LAYERS);
+    }
 
     #[test]
     fn reads_an_engine_answer() {

@@ -10,6 +10,9 @@ use crate::event::{Bytes, Storage};
 
 /// Maximum number of mount points of one table.
 pub const MAX_MOUNTS: usize = 4096;
+/// Maximum number of layers of one root; engines make fewer (Docker 127). A false engine may report any
+/// number.
+pub(super) const MAX_LAYERS: usize = 256;
 
 /// The layers of the root file system of process `pid`, as the host can open them; `None` when its
 /// root is not an overlay or its mount table cannot be read.

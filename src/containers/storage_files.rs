@@ -9,16 +9,14 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::Value;
 
-use super::image_config;
 use super::json_file::{read_json, text};
 use super::supervisor::Supervisor;
+use super::{image_config, overlay};
 use crate::event::{Bytes, ContainerId, ContainerInfo, Pod, Role, Runtime, Storage, Timestamp};
 
 /// Larger files are not read.
 const MAX_LIST: u64 = 16 << 20;
 const MAX_CONFIG: u64 = 1 << 20;
-/// Layers of one image.
-const MAX_LAYERS: usize = 256;
 /// Default paths of storage: root's, and below a user's home.
 const ROOT: &str = "/var/lib/containers/storage";
 /// Known storage drivers.
@@ -204,7 +202,7 @@ impl Graph {
         };
         let mut lower = Vec::new();
         let mut next = parents.get(layer);
-        while let Some(parent) = next.filter(|_| lower.len() < MAX_LAYERS) {
+        while let Some(parent) = next.filter(|_| lower.len() < overlay::MAX_LAYERS) {
             lower.push(directory(parent)?);
             next = parents.get(parent);
         }
