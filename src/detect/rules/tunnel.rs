@@ -2,6 +2,7 @@
 
 use bstr::ByteSlice as _;
 
+use crate::catalog::programs;
 use crate::detect::alert::Alerts;
 use crate::detect::rule_context::RuleContext;
 use crate::detect::rule_memory::RuleMemory;
@@ -22,7 +23,9 @@ pub(super) const RULE: Rule = Rule {
         attack: &["T1572", "T1090"],
         needs: &[Requirement::Exec],
         explain: "A program of the image was started so that another host reaches this network \
-                  through it: `ssh -R`, `-D` or `-w`, `chisel client`, `frpc` and the like. High \
+                  through it: `ssh -R`, `-D` or `-w`, `ssh -N` by its configuration, `chisel client`, \
+                  `frpc` and the like; or two connections were joined, as by `socat TCP-LISTEN:… \
+                  TCP:…` and `nc … | nc …`. High \
                   when an intruder could have started it: a server's shell, drifted code. Medium \
                   by the start script after start-up or by a command from outside, low by a \
                   scheduled job. The container's own command may be a tunnel: one that runs \
@@ -65,6 +68,9 @@ fn ssh_lets_in(argv: &[Bytes]) -> bool {
     };
     let mut words = argv.iter().skip(1).map(|a| a.as_bytes());
     let mut host = false;
+    // Without a command, and without a forwarding of its own: its configuration has one.
+    let mut no_command = false;
+    let mut other_purpose = false;
     while let Some(word) = words.next() {
         let Some(letters) = word.strip_prefix(b"-") else {
             // The command follows the host.
@@ -78,6 +84,8 @@ fn ssh_lets_in(argv: &[Bytes]) -> bool {
             if matches!(letter, b'R' | b'D' | b'w') {
                 return true;
             }
+            no_command |= *letter == b'N';
+            other_purpose |= matches!(letter, b'L' | b'M' | b'O' | b'S' | b'W' | b'V' | b'G');
             if !WITH_VALUE.contains(letter) {
                 continue;
             }
@@ -89,14 +97,55 @@ fn ssh_lets_in(argv: &[Bytes]) -> bool {
             if *letter == b'o' && option(value) {
                 return true;
             }
+            let lower = value.to_ascii_lowercase();
+            other_purpose |= *letter == b'o'
+                && (lower.starts_with(b"localforward") || lower.starts_with(b"control"));
             break;
         }
     }
-    false
+    host && no_command && !other_purpose
+}
+
+/// Whether `socat` joins two sockets of the network.
+fn socat_joins(argv: &[Bytes]) -> bool {
+    let network = |word: &&Bytes| {
+        let kind = word
+            .split(|b| matches!(b, b':' | b','))
+            .next()
+            .unwrap_or_default();
+        let kind = kind.to_ascii_lowercase();
+        let kinds: &[&[u8]] = &[
+            b"tcp", b"udp", b"ssl", b"openssl", b"socks", b"proxy", b"sctp", b"dccp",
+        ];
+        word.contains(&b':') && kinds.iter().any(|start| kind.starts_with(start))
+    };
+    argv.iter().skip(1).filter(network).count() >= 2
+}
+
+/// Whether a shell's text joins two connections: `nc a 1 <f | nc b 2 >f`.
+fn joins_connections(text: &[u8]) -> bool {
+    let relay = |part: &[u8]| {
+        let mut words = part.split(|b| b.is_ascii_whitespace() || *b == b'(');
+        let mut words = words.by_ref().filter(|word| !word.is_empty());
+        let name = words.find(|word| programs::STREAM_TOOLS.contains(&program_roles::leaf(word)));
+        name.is_some_and(|name| program_roles::leaf(name) != b"openssl")
+            // A test of a port, or a message.
+            && !words.any(|word| word.starts_with(b"-") && word.contains(&b'z'))
+    };
+    let statements = text.split(|b| matches!(b, b';' | b'\n' | b'&'));
+    statements.into_iter().any(|statement| {
+        let parts: Vec<&[u8]> = statement.split(|b| *b == b'|').collect();
+        parts
+            .windows(2)
+            .any(|pair| pair.iter().all(|part| relay(part)))
+    })
 }
 
 /// Whether the program with these arguments opens a tunnel.
 fn is_tunnel(name: &[u8], argv: &[Bytes]) -> bool {
+    if programs::SHELLS.contains(&name) {
+        return program_roles::shell_text(argv).is_some_and(joins_connections);
+    }
     let has = |word: &str| argv.iter().skip(1).any(|a| *a == word);
     let begins = |word: &[u8]| argv.iter().skip(1).any(|a| a.starts_with(word));
     match name {
@@ -106,6 +155,7 @@ fn is_tunnel(name: &[u8], argv: &[Bytes]) -> bool {
         b"ngrok" => has("tcp") || has("http") || has("start"),
         b"gost" => begins(b"-L") || begins(b"-F"),
         b"bore" => has("local"),
+        b"socat" => socat_joins(argv),
         b"frpc" | b"rathole" | b"sshuttle" | b"revsocks" | b"iodine" | b"ptunnel" => true,
         _ => false,
     }
@@ -174,6 +224,10 @@ mod tests {
             "autossh -M 0 -N -R 1:h:2 h",
             "dbclient -R 1:h:2 h",
             "chisel client https://h R:socks",
+            "ssh -N -F /tmp/c u@h",
+            "ssh -fN h",
+            "socat TCP-LISTEN:8080,fork TCP:10.0.0.1:80",
+            "socat -d openssl:h:443 tcp4:127.0.0.1:22",
         ] {
             assert!(opens(line), "{line}");
         }
@@ -184,8 +238,33 @@ mod tests {
             "ssh -W h:22 -p 22 bastion",
             "chisel --help",
             "scp -R x",
+            "ssh -N -L 5432:db:5432 h",
+            "ssh -fNM -S /run/s h",
+            "ssh -N -o LocalForward=1:h:2 h",
+            "socat - TCP:h:80",
+            "socat UNIX-LISTEN:/run/s TCP:h:80",
         ] {
             assert!(!opens(line), "{line}");
+        }
+    }
+
+    #[test]
+    fn texts_that_join_two_connections() {
+        for text in [
+            "nc 203.0.113.9 4448 </tmp/f | nc 127.0.0.1 80 >/tmp/f",
+            "mkfifo f; nc -l -p 8080 <f | /bin/nc db 5432 1>f",
+            "while :; do (nc -l 80 <f) | (nc b 80 >f); done",
+        ] {
+            assert!(joins_connections(text.as_bytes()), "{text}");
+        }
+        for text in [
+            "nc -z a 80 || nc -z b 80",
+            "nc -z a 80 | nc -z b 80",
+            "echo x | nc a 80; cat f | nc b 80",
+            "nc a 80 | grep x",
+            "nc a 80 & nc b 80",
+        ] {
+            assert!(!joins_connections(text.as_bytes()), "{text}");
         }
     }
 
