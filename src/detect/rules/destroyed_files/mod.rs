@@ -12,7 +12,7 @@ use crate::detect::rule_context::RuleContext;
 use crate::detect::rule_memory::RuleMemory;
 use crate::detect::seen_set::SeenSet;
 use crate::detect::{Handler, Requirement, Rule, RuleInfo, Severity, attribution, program_roles};
-use crate::event::{Bytes, File, FileOp, Timestamp};
+use crate::event::{Bytes, Exec, File, FileOp, Timestamp};
 use crate::state::ProcessEntry;
 
 /// The rule.
@@ -26,17 +26,25 @@ pub(super) const RULE: Rule = Rule {
         needs: &[Requirement::File],
         explain: "Twenty files that existed before were overwritten by a tool that destroys content \
                   (`shred`, `dd`), replaced by what an encrypting tool made of them (`openssl`, \
-                  `gpg`), or overwritten by inline, sent or dropped code that encrypts, or that \
-                  does so to data of at least three kinds in two directories. Medium when all \
+                  `gpg`), or overwritten by inline, sent or dropped code that encrypts; or data of \
+                  at least three kinds in two directories was overwritten by such code or a \
+                  shell, emptied (`truncate`, `cp /dev/null`), or encrypted under other names and \
+                  deleted. Medium when all \
                   are of one kind and in one directory. Also medium: such code, an exec session or \
                   a server's shell deleted sixty files of data of at least three kinds, not by \
                   their age. Sources and configuration, caches, logs and temporary files do not \
                   count, nor do package managers and programs that copy, edit or unpack.",
         check: "Stop the process. Can the files be read, and is there a backup?",
     },
-    handlers: &[Handler::File(|ctx, memory, file| {
-        examine(ctx, memory.of(), file)
-    })],
+    handlers: &[
+        Handler::File(|ctx, memory, file| examine(ctx, memory.of(), file)),
+        Handler::Exec(|ctx, memory, exec| {
+            if let Some(tool) = ctx.process.filter(|process| encrypts(process)) {
+                note_inputs(ctx, memory.of(), tool, exec);
+            }
+            Alerts::none()
+        }),
+    ],
 };
 
 /// Files that must be overwritten.
@@ -57,6 +65,8 @@ struct Destruction {
     made: SeenSet,
     /// The file that was created last.
     latest: Bytes,
+    /// Files that a tool which encrypts was given.
+    encrypted: SeenSet,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -77,7 +87,7 @@ impl RuleMemory for Destruction {
             .iter()
             .map(|tally| tally.files.len() * 24 + 256)
             .sum();
-        counted + self.made.len() * 24
+        counted + (self.made.len() + self.encrypted.len()) * 24
     }
 }
 
@@ -135,6 +145,19 @@ fn destroys(process: &ProcessEntry) -> bool {
     programs::DESTROYERS.contains(&program_roles::of(process))
 }
 
+/// A tool that leaves nothing, or nothing useful, of the files it is given.
+fn empties(process: &ProcessEntry) -> bool {
+    let sources: &[&[u8]] = &[b"/dev/null", b"/dev/zero", b"/dev/urandom", b"/dev/random"];
+    match program_roles::of(process) {
+        b"truncate" => true,
+        b"cp" | b"tee" => {
+            let mut words = process.argv.iter().skip(1);
+            words.any(|word| sources.contains(&word.as_bytes()))
+        }
+        _ => false,
+    }
+}
+
 /// A tool that encrypts, and is not asked to decrypt.
 fn encrypts(process: &ProcessEntry) -> bool {
     let has = |options: &[&[u8]]| {
@@ -149,6 +172,24 @@ fn encrypts(process: &ProcessEntry) -> bool {
         }
         b"ccencrypt" => true,
         _ => false,
+    }
+}
+
+/// Remembers the files that a tool encrypts: one that is then deleted is lost to whoever lacks the
+/// key.
+fn note_inputs(ctx: &RuleContext<'_>, known: &mut Destruction, tool: &ProcessEntry, exec: &Exec) {
+    let openssl = program_roles::of(tool) == b"openssl";
+    let outputs: &[&[u8]] = &[b"-o", b"--output", b"-r", b"--recipient", b"-p", b"-i"];
+    for pair in exec.argv.windows(2).take(64) {
+        let [option, word] = pair else { continue };
+        let input = match openssl {
+            true => *option == "-in",
+            false => !word.starts_with(b"-") && !outputs.contains(&option.as_bytes()),
+        };
+        let path = input.then(|| locate_from(ctx, &tool.cwd, word)).flatten();
+        if let Some(path) = path.filter(|path| !is_passing(ctx, path)) {
+            known.encrypted.insert(path.as_slice());
+        }
     }
 }
 
@@ -222,6 +263,9 @@ fn examine(ctx: &RuleContext<'_>, known: &mut Destruction, file: &File) -> Alert
             if destroys(process) || encrypts(process) {
                 return overwritten(ctx, known, file, path, true);
             }
+            if empties(process) && !ctx.starting_up() && !is_passing(ctx, path) {
+                return overwritten(ctx, known, file, path, false);
+            }
             match suspect(ctx, process, path) {
                 Some(Suspect::Certain) => overwritten(ctx, known, file, path, true),
                 Some(Suspect::Possible) if !ctx.starting_up() && !is_passing(ctx, path) => {
@@ -245,6 +289,13 @@ fn examine(ctx: &RuleContext<'_>, known: &mut Destruction, file: &File) -> Alert
                 return Alerts::none();
             }
             overwritten(ctx, known, file, path, true)
+        }
+        FileOp::Unlink if known.encrypted.contains(path.as_bytes()) => {
+            if has_new_extension(&known.latest, path) || maker(ctx) == Maker::Installer {
+                return Alerts::none();
+            }
+            // A job may encrypt its own dumps, which are of one kind.
+            overwritten(ctx, known, file, path, false)
         }
         FileOp::Unlink => deleted(ctx, known, file, process),
         _ => Alerts::none(),

@@ -204,3 +204,37 @@ fn data_that_is_deleted() {
     };
     assert_eq!(done_to(&DATA, 80, replaced), None);
 }
+
+#[test]
+fn data_that_is_emptied_or_encrypted_under_other_names() {
+    let emptied = |argv: &'static [&'static str]| {
+        move |w: &mut World, init, path: &str| {
+            let tool = w.exec(init, &format!("/usr/bin/{}", argv[0]), argv);
+            w.file(tool, FileOp::Truncate, path);
+        }
+    };
+    let truncate = emptied(&["truncate", "-s", "0"]);
+    assert_eq!(done_to(&DATA, 40, truncate), Some(Severity::High));
+    let copy = emptied(&["cp", "/dev/null", "x"]);
+    assert_eq!(done_to(&DATA, 40, copy), Some(Severity::High));
+    assert_eq!(done_to(&["log"], 40, truncate), None);
+    assert_eq!(done_to(&DATA, 40, emptied(&["cp", "/srv/new", "x"])), None);
+    let renamed = |deletes: bool| {
+        move |w: &mut World, init, path: &str| {
+            let name = format!(
+                "/srv/out/{}.lck",
+                path.len() * 7 + usize::from(path.as_bytes()[9])
+            );
+            let argv = ["openssl", "enc", "-aes-256-cbc", "-in", path, "-out", &name];
+            let openssl = w.exec(init, "/usr/bin/openssl", &argv);
+            w.create(openssl, &name);
+            if deletes {
+                let rm = w.exec(init, "/bin/rm", &["rm", path]);
+                w.file(rm, FileOp::Unlink, path);
+            }
+        }
+    };
+    assert_eq!(done_to(&DATA, 40, renamed(true)), Some(Severity::High));
+    assert_eq!(done_to(&DATA, 40, renamed(false)), None);
+    assert_eq!(done_to(&["sql"], 40, renamed(true)), None, "dumps of a job");
+}
