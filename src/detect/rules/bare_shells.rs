@@ -67,7 +67,14 @@ pub(super) fn bare(names: &ProgramAdditions, exec: &Exec) -> bool {
 
 /// A descriptor provides the program, as in `bash <(…)`.
 pub(super) fn from_descriptor(argument: &[u8]) -> bool {
-    argument.starts_with(b"/dev/fd/") || argument.starts_with(b"/proc/self/fd/")
+    let of_process = |rest: &[u8]| {
+        let mut parts = rest.splitn(2, |b| *b == b'/');
+        let process = parts.next().unwrap_or_default();
+        let known = matches!(process, b"self" | b"thread-self")
+            || !process.is_empty() && process.iter().all(u8::is_ascii_digit);
+        known && parts.next().is_some_and(|rest| rest.starts_with(b"fd/"))
+    };
+    argument.starts_with(b"/dev/fd/") || argument.strip_prefix(b"/proc/").is_some_and(of_process)
 }
 
 /// A shell without a script.

@@ -6,22 +6,27 @@ use crate::catalog::paths::PathClass;
 use crate::detect::alert::Alerts;
 use crate::detect::rule_context::RuleContext;
 use crate::detect::{Handler, Requirement, Rule, RuleInfo, Severity, program_roles};
-use crate::event::{Exec, Origin, Process};
+use crate::event::{Bytes, Exec, Origin, Process};
+use crate::state::ProcessEntry;
+
+/// Data of the rule.
+const INFO: RuleInfo = RuleInfo {
+    id: "drift.exec-fileless",
+    title: "Ran a program from memory",
+    label: "no file",
+    severity: Severity::Critical,
+    attack: &["T1620", "T1055"],
+    needs: &[Requirement::Exec],
+    explain: "The executable is an anonymous memory file, or was deleted before it started. Ordinary programs never do this. High for a script there, which an interpreter of the \
+              image runs by its descriptor or as its input. The container runtime's own start \
+              from memory is recognised and not flagged.",
+    check: "Copy /proc/PID/exe while the process lives. Which process started it, and what is \
+            it connected to?",
+};
 
 /// The rule.
 pub(super) const RULE: Rule = Rule {
-    info: RuleInfo {
-        id: "drift.exec-fileless",
-        title: "Ran a program from memory",
-        label: "no file",
-        severity: Severity::Critical,
-        attack: &["T1620", "T1055"],
-        needs: &[Requirement::Exec],
-        explain: "The executable is an anonymous memory file, or was deleted before it started. Ordinary programs never do this. The container runtime's own start \
-                  from memory is recognised and not flagged.",
-        check: "Copy /proc/PID/exe while the process lives. Which process started it, and what is \
-                it connected to?",
-    },
+    info: INFO,
     handlers: &[
         Handler::Exec(|ctx, _, exec| examine(ctx, exec)),
         Handler::Found(|ctx, _, process| found(ctx, process)),
@@ -75,11 +80,26 @@ fn examine(ctx: &RuleContext<'_>, exec: &Exec) -> Alerts {
     alert.follows(ctx.event.pid).into()
 }
 
+/// An interpreter runs a script that is an anonymous memory file.
+pub(super) fn script(ctx: &RuleContext<'_>, process: &ProcessEntry, path: &Bytes) -> Alerts {
+    let subject = [b"script:", path.as_bytes()].concat();
+    let alert = ctx.alert_as(&INFO, Severity::High, &subject, |explanation| {
+        let command = program_roles::command_line(&process.argv, &process.exe, 160);
+        explanation.title = format!("Ran a script from memory: {command}");
+        explanation.why.push(format!(
+            "the script is an anonymous memory file, {}",
+            path.escaped()
+        ));
+        explanation.why.push(format!("ran: {command}"));
+    });
+    alert.follows(ctx.event.pid).into()
+}
+
 #[cfg(test)]
 mod tests {
     use crate::detect::Severity;
     use crate::detect::testkit::{World, image, upper};
-    use crate::event::FileFacts;
+    use crate::event::{FileFacts, FileOp, Via};
 
     #[test]
     fn memory_files_and_deleted_ones_are_critical() {
@@ -127,6 +147,37 @@ mod tests {
             };
         };
         assert_eq!(gone("/usr/sbin/nginx", image_file), 0);
+    }
+
+    #[test]
+    fn a_script_in_memory_is_one_that_an_interpreter_runs() {
+        let loads = |exe: &str, argv: &[&str], via: Option<Via>| {
+            let mut w = World::steady();
+            let init = w.init();
+            let p = w.exec(init, exe, argv);
+            w.file_as(p, FileOp::Load, "/memfd:x", |f| {
+                f.via = via;
+                f.file = Some(FileFacts {
+                    memfd: true,
+                    unlinked: true,
+                    ..FileFacts::default()
+                });
+            });
+            let all = w.all("drift.exec-fileless");
+            all.first().map(|f| f.severity)
+        };
+        let (high, input) = (Some(Severity::High), Some(Via::StandardInput));
+        assert_eq!(loads("/bin/sh", &["sh", "/proc/self/fd/3"], None), high);
+        assert_eq!(loads("/bin/sh", &["sh", "/proc/71/fd/3"], None), high);
+        let python = |argv: &[&str], via| loads("/usr/bin/python3.11", argv, via);
+        assert_eq!(python(&["python3", "/dev/fd/3", "a"], None), high);
+        assert_eq!(python(&["python3"], input), high);
+        assert_eq!(loads("/bin/sh", &["sh"], input), high);
+        // Shared memory that a program reads, and data on its input.
+        assert_eq!(python(&["python3", "/app/a.py"], None), None);
+        assert_eq!(python(&["python3", "/app/a.py"], input), None);
+        assert_eq!(loads("/bin/sh", &["sh", "-c", "wc -l"], input), None);
+        assert_eq!(loads("/bin/cat", &["cat", "/proc/self/fd/3"], None), None);
     }
 
     #[test]

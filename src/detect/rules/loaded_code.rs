@@ -4,7 +4,7 @@
 use bstr::ByteSlice as _;
 
 use super::bare_shells::{bare, from_descriptor};
-use super::drifted_script;
+use super::{drifted_script, fileless};
 use crate::catalog::path::normal;
 use crate::catalog::paths;
 use crate::detect::alert::Alerts;
@@ -177,6 +177,9 @@ pub(super) fn examine(ctx: &RuleContext<'_>, file: &File) -> Alerts {
         return Alerts::none();
     };
     let path = &file.path;
+    if file.file.is_some_and(|facts| facts.memfd) {
+        return in_anonymous_memory(ctx, process, file);
+    }
     // A drifted interpreter is its own finding.
     if !process.file.origin().is_or_may_be_the_images() || !drifted_script::is_drift(ctx, path) {
         return Alerts::none();
@@ -217,6 +220,28 @@ pub(super) fn examine(ctx: &RuleContext<'_>, file: &File) -> Alerts {
     drifted_script::judge(ctx, path, &how)
 }
 
+/// An interpreter of the image runs a script that is in no file: one that a descriptor or its
+/// standard input provides. Memory that it shares with other programs has no place among its
+/// arguments.
+fn in_anonymous_memory(ctx: &RuleContext<'_>, process: &ProcessEntry, file: &File) -> Alerts {
+    let name = program_roles::of(process);
+    let interprets = ctx.names().is_shell(name) || ctx.names().is_interpreter(name);
+    let runs = match file.via {
+        Some(Via::StandardInput) => takes_input(ctx.names(), process),
+        _ => interprets && by_descriptor(process),
+    };
+    if !runs || !process.file.origin().is_or_may_be_the_images() {
+        return Alerts::none();
+    }
+    fileless::script(ctx, process, &file.path)
+}
+
+/// Whether the interpreter's script is given as a descriptor.
+fn by_descriptor(process: &ProcessEntry) -> bool {
+    let mut first = process.argv.iter().skip(1).take(3);
+    first.any(|argument| from_descriptor(argument))
+}
+
 /// Whether the interpreter was started to run its standard input, not to process it.
 fn takes_input(names: &ProgramAdditions, process: &ProcessEntry) -> bool {
     let exec = Exec {
@@ -237,16 +262,10 @@ fn is_here_document(file: &File) -> bool {
 /// A shell reads files for many reasons: it runs those that its text sources, or that a descriptor
 /// provides.
 fn runs_in_shell(process: &ProcessEntry, path: &[u8]) -> bool {
-    let by_descriptor = process
-        .argv
-        .iter()
-        .skip(1)
-        .take(3)
-        .any(|a| from_descriptor(a));
     let names_it = |file: &Vec<u8>| {
         file == path || program_roles::leaf(&normal(file)) == program_roles::leaf(path)
     };
-    by_descriptor
+    by_descriptor(process)
         || program_roles::shell_text(&process.argv)
             .is_some_and(|text| sourced(text).iter().any(names_it))
 }
