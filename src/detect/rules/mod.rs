@@ -67,6 +67,7 @@ mod server_shell;
 mod session_scripts;
 mod shells;
 mod startup_drift;
+mod taken_name;
 mod timestomp;
 mod traces;
 mod trust_store;

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use super::miner_options::miners_options;
+use super::taken_name;
 use crate::catalog::{self, paths};
 use crate::detect::alert::{Alert, Alerts};
 use crate::event::ProgramAdditions;
@@ -25,7 +26,8 @@ pub(super) const MASQUERADE: Rule = Rule {
         severity: Severity::High,
         attack: &["T1036.004", "T1036.005", "T1564.001"],
         needs: &[Requirement::Exec],
-        explain: "A process has the name of a kernel thread, or a program that is not in the image \
+        explain: "A process has the name of a kernel thread, or takes it while it runs, as inline code \
+                  may take a daemon's; or a program that is not in the image \
                   has a system daemon's name, is in a hidden directory or has the file extension \
                   of data.",
         check: "Inspect the executable behind the name.",
@@ -38,8 +40,16 @@ pub(super) const MASQUERADE: Rule = Rule {
             if paths::in_package_tree(&process.exe) {
                 return Alerts::none();
             }
-            masquerade(ctx, &process.as_exec())
+            let alerts = masquerade(ctx, &process.as_exec());
+            if alerts.is_empty() {
+                taken_name::found(ctx, &process.comm)
+            } else {
+                alerts
+            }
         }),
+        Handler::Connect(|ctx, _, connect| taken_name::examine(ctx, &connect.comm)),
+        Handler::Listen(|ctx, _, listen| taken_name::examine(ctx, &listen.comm)),
+        Handler::File(|ctx, _, file| taken_name::examine(ctx, &file.comm)),
     ],
 };
 
@@ -178,7 +188,7 @@ pub(super) fn disguise(exe: &[u8]) -> Option<&'static str> {
 }
 
 /// Names that only kernel threads have.
-fn names_kernel_thread(argv0: &[u8]) -> bool {
+pub(super) fn names_kernel_thread(argv0: &[u8]) -> bool {
     catalog::programs::KERNEL_THREADS
         .iter()
         .any(|name| argv0.starts_with(name))
