@@ -48,6 +48,7 @@ mod new_name;
 mod own_secrets;
 mod package_database;
 mod package_install;
+mod password_guessing;
 mod pipes;
 mod port_scan;
 mod priv_calls;
@@ -153,6 +154,7 @@ pub(crate) const ALL: &[&Rule] = &[
     &priv_calls::UNUSUAL,
     &rights_gained::BECAME_ROOT,
     &rights_gained::CAPABILITY,
+    &password_guessing::RULE,
     &kernel_files::SETTING,
     &kernel_files::DEVICE,
     &memory_file::RULE,
