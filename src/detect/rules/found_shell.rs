@@ -6,6 +6,7 @@ use bstr::ByteSlice as _;
 use smallvec::SmallVec;
 
 use super::bare_shells::bare;
+use super::fetched_commands;
 use super::reverse_alert::{is_fetch, reverse_alert};
 use crate::catalog;
 use crate::detect::alert::Alerts;
@@ -100,9 +101,14 @@ fn inline_loop(ctx: &RuleContext<'_>, process: &Process) -> bool {
         let mut arguments = process.argv.iter().skip(1);
         arguments.any(|argument| words.iter().any(|word| argument.contains_str(word)))
     };
+    let runs_variable = |argument: &Bytes| fetched_commands::runs_a_variable(argument);
     contains_any(catalog::words::TALKS)
         && contains_any(catalog::words::RECEIVES)
-        && contains_any(catalog::words::RUNS_COMMANDS)
+        && (contains_any(catalog::words::RUNS_COMMANDS)
+            || ctx
+                .process
+                .is_some_and(|p| ctx.names().is_shell(program_roles::of(p)))
+                && process.argv.iter().skip(1).any(runs_variable))
 }
 
 /// A command loop whose datagram socket has no peer: it answers whoever sends, or names its peer with

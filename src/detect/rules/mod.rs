@@ -50,6 +50,7 @@ mod package_database;
 mod package_install;
 mod password_guessing;
 mod pipes;
+mod polled_commands;
 mod port_scan;
 mod priv_calls;
 mod program_changed;

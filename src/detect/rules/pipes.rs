@@ -9,7 +9,7 @@ use super::bare_shells::{BareShells, bare, from_descriptor};
 use super::data_sources::{decodes, fetches, is_source};
 use super::inline_code::{runs_decoded, runs_input};
 use super::script_paths::locate_from;
-use super::{drifted_script, fetched_commands, loaded_code};
+use super::{drifted_script, fetched_commands, loaded_code, polled_commands};
 use crate::detect::memory::BESIDE;
 use crate::detect::rule_context::RuleContext;
 use crate::detect::{Handler, Requirement, Rule, RuleInfo, Severity, program_roles};
@@ -30,7 +30,8 @@ pub(super) const PIPE: Rule = Rule {
                   -d | sh`; or it was given a whole script as an argument just after a download, \
                   as in `sh -c \"$(curl …)\"`; or a shell's text keeps what it fetches in a \
                   variable, or reads it line by line, and runs that (medium for a script of the \
-                  image, low by https); or an interpreter was given \
+                  image, low by https); or typed code asks a peer for commands again and again; or \
+                  an interpreter was given \
                   code that decodes more code and runs it (low when the command itself came from \
                   outside, as deployment tools send it). Such code is never stored in a file. At \
                   start-up, by the container's own command, decoded data is start-up drift, and a \
@@ -38,7 +39,12 @@ pub(super) const PIPE: Rule = Rule {
         check: "What was downloaded, and from where?",
     },
     handlers: &[Handler::Exec(|ctx, memory, exec| {
-        pipe(ctx, memory.of(), exec)
+        let alerts = pipe(ctx, memory.of(), exec);
+        if !alerts.is_empty() {
+            return alerts;
+        }
+        let polled = polled_commands::examine(ctx, memory.of(), exec);
+        polled.unwrap_or_else(Alerts::none)
     })],
 };
 
@@ -215,10 +221,12 @@ fn pipe(ctx: &RuleContext<'_>, memory: &BareShells, exec: &Exec) -> Alerts {
                     || written(program_roles::of(p), &p.argv, &p.cwd).is_some())
         })
     } else {
-        // The interpreter at the end of the pipe may have started first.
+        // The interpreter at the end of the pipe may have started first, and then it waits.
         let mut beside = beside.iter().filter_map(|pid| ctx.state.processes.get(pid));
         beside
-            .find(|p| near(p) && (waits(p.pid) || runs_input(ctx.names(), &***p)))
+            .find(|p| {
+                near(p) && p.exited.is_none() && (waits(p.pid) || runs_input(ctx.names(), &***p))
+            })
             .or_else(|| {
                 let parent = ctx.state.processes.get(&ctx.parent_pid(exec))?;
                 (by_descriptor(&parent.argv) && waits(parent.pid)).then_some(parent)
@@ -292,6 +300,14 @@ mod tests {
         w.exec(sh, "/usr/bin/perl", &["perl", "-e", "eval <STDIN>"]);
         w.exec(sh, "/usr/bin/curl", &["curl", "-s", "http://x/"]);
         w.only(&["exec.pipe-to-shell"]);
+        // One that has ended was not at the end of its pipe.
+        let mut w = World::steady();
+        let init = w.init();
+        let sh = w.exec(init, "/bin/sh", &["sh", "/app/job"]);
+        let python = w.exec(sh, "/usr/bin/python3", &["python3", "-"]);
+        w.exit(python);
+        w.exec(sh, "/usr/bin/curl", &["curl", "-s", "http://x/"]);
+        w.only(&[]);
         let inside = |text: &str| {
             let mut w = World::steady();
             let init = w.init();

@@ -132,6 +132,9 @@ fn keeps_input(text: &[u8]) -> bool {
 /// A script given as an argument is connected and runs a command that queries the system.
 fn runs_commands_of_peer(ctx: &RuleContext<'_>, exec: &Exec) -> Option<Outbound> {
     let parent = ctx.ancestors().nth(1)?;
+    if fetched_commands::is_from_descriptor(ctx.names(), parent, exec) {
+        return fresh(ctx, parent.pid);
+    }
     if !has_text(ctx.names(), parent) || is_fetch(ctx, parent.pid) {
         return None;
     }
