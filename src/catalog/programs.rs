@@ -429,6 +429,12 @@ pub(crate) const KERNEL_THREADS: &[&[u8]] = &[
     b"jbd2/",
 ];
 
+/// Whether a name begins as only those of kernel threads do.
+#[must_use]
+pub(crate) fn names_kernel_thread(name: &[u8]) -> bool {
+    KERNEL_THREADS.iter().any(|start| name.starts_with(start))
+}
+
 /// Daemons whose name an interpreter or a tool may take to hide.
 pub(crate) const DAEMONS: &[&[u8]] = &[
     b"sshd",

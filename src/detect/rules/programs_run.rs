@@ -187,13 +187,6 @@ pub(super) fn disguise(exe: &[u8]) -> Option<&'static str> {
     data.then_some("file extension of data")
 }
 
-/// Names that only kernel threads have.
-pub(super) fn names_kernel_thread(argv0: &[u8]) -> bool {
-    catalog::programs::KERNEL_THREADS
-        .iter()
-        .any(|name| argv0.starts_with(name))
-}
-
 /// An interpreter, a shell or a network tool with a daemon's name. Other programs may have several
 /// names on purpose.
 fn poses_as_daemon(names: &ProgramAdditions, exec: &Exec, argv0: &[u8]) -> bool {
@@ -215,7 +208,8 @@ fn masquerade(ctx: &RuleContext<'_>, exec: &Exec) -> Alerts {
     );
     let name = program_roles::leaf(exe);
     let kernel_thread = !exe.is_empty()
-        && (argv0.starts_with(b"[") && argv0.contains(&b']') || names_kernel_thread(argv0));
+        && (argv0.starts_with(b"[") && argv0.contains(&b']')
+            || catalog::programs::names_kernel_thread(argv0));
     let reason = if kernel_thread {
         "name of a kernel thread"
     } else if poses_as_daemon(ctx.names(), exec, argv0) {

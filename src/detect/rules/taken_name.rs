@@ -1,6 +1,5 @@
 //! Processes that give themselves another name while they run, as bots do (`$0 = "[kworker/0:1]"`).
 
-use super::programs_run::names_kernel_thread;
 use crate::catalog;
 use crate::detect::alert::Alerts;
 use crate::detect::rule_context::RuleContext;
@@ -27,7 +26,7 @@ pub(super) fn found(ctx: &RuleContext<'_>, comm: &Bytes) -> Alerts {
 
 /// Whose name it is, if that is a disguise.
 fn whose(ctx: &RuleContext<'_>, process: &ProcessEntry, comm: &[u8]) -> Option<&'static str> {
-    if names_kernel_thread(comm.strip_prefix(b"[").unwrap_or(comm)) {
+    if catalog::programs::names_kernel_thread(comm.strip_prefix(b"[").unwrap_or(comm)) {
         return Some("name of a kernel thread");
     }
     // Daemons that a language runs may have the name of another implementation.
