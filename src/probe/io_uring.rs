@@ -4,7 +4,7 @@ use aya::Ebpf;
 use aya::maps::{MapData, ProgramArray};
 use hullwatch_abi::class;
 
-use super::loading::{Loaded, Wanted};
+use super::loading::{Loaded, TracepointProgram};
 use super::object::{load_error, take, tracepoint};
 use super::{ProbeError, Report};
 
@@ -20,7 +20,7 @@ const CLASSES: &[(u8, &str)] = &[
 ];
 
 /// All of them, with their tracepoints.
-pub(super) const PROGRAMS: &[Wanted] = &[
+pub(super) const PROGRAMS: &[TracepointProgram] = &[
     // The second name until 6.4.
     (SUBMITTED, &["io_uring_submit_req", "io_uring_submit_sqe"]),
     ("ring_file", &["io_uring_complete"]),

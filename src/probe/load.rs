@@ -13,7 +13,7 @@ use aya::{Btf, Ebpf, EbpfLoader};
 use super::convert::ConvertError;
 use super::dns_streams::DnsStreams;
 use super::gate::Gate;
-use super::loading::{Loaded, Wanted};
+use super::loading::{Loaded, TracepointProgram};
 use super::losses::Losses;
 use super::object::{load_error, named, take, tracepoint};
 use super::record::Decoded;
@@ -30,7 +30,7 @@ static OBJECT: &[u8] =
     aya::include_bytes_aligned!(concat!(env!("CARGO_MANIFEST_DIR"), "/ebpf/hullwatch.bpf.o"));
 
 /// A program that attaches by itself, with its tracepoint, and whether it is required.
-const ATTACHED: &[(Wanted, bool)] = &[
+const ATTACHED: &[(TracepointProgram, bool)] = &[
     // Before the program that reports the exec, which needs its container.
     (("exec_namespaces", &["sched_process_exec"]), false),
     (("process_exec", &["sched_process_exec"]), true),
@@ -46,13 +46,13 @@ const ATTACHED: &[(Wanted, bool)] = &[
 ];
 
 /// The program on the check of capabilities, where that is a tracepoint (since 6.13).
-const CAPABILITY: Wanted = ("capability_check", &[CAPABILITY_CHECK]);
+const CAPABILITY: TracepointProgram = ("capability_check", &[CAPABILITY_CHECK]);
 
 /// The tracepoint, or the kernel's function, that checks a capability.
 const CAPABILITY_CHECK: &str = "cap_capable";
 
 /// Programs that the call dispatcher calls, by class: index 1 and up.
-const CLASSES: &[Wanted] = &[
+const CLASSES: &[TracepointProgram] = &[
     ("file_exit", &["sys_exit"]),
     ("privilege_exit", &["sys_exit"]),
     ("net_exit", &["sys_exit"]),

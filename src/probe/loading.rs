@@ -18,7 +18,7 @@ use super::object::load_error;
 const THREADS: usize = 4;
 
 /// A program, and the tracepoints it fits: the first that this kernel has is used.
-pub(super) type Wanted = (&'static str, &'static [&'static str]);
+pub(super) type TracepointProgram = (&'static str, &'static [&'static str]);
 
 /// Which programs the kernel accepted, by name.
 #[derive(Debug, Default)]
@@ -33,7 +33,7 @@ impl Loaded {
     pub(super) fn all(
         programs: &mut Ebpf,
         btf: &Btf,
-        wanted: impl IntoIterator<Item = Wanted>,
+        wanted: impl IntoIterator<Item = TracepointProgram>,
     ) -> Result<Self, ProbeError> {
         let mut found: BTreeMap<&str, _> = programs.programs_mut().collect();
         let mut queue = Vec::new();
