@@ -3,6 +3,7 @@
 use super::fetched_at_start;
 use super::script_paths::in_memory;
 pub(super) use super::script_paths::is_drift;
+use super::script_writers::WrittenScript;
 use super::session_scripts;
 use crate::catalog;
 use crate::detect::alert::{Alert, Alerts};
@@ -26,9 +27,14 @@ pub(super) const INFO: RuleInfo = RuleInfo {
               of a shell or interpreter reads in order to run them count, too. Low when a \
               command from outside wrote the script without fetching it, and another one runs it, \
               as deployment tools do, or the service runs its own script again, as after a \
-              correction.",
+              correction; also when a program of the image has written, run and removed such \
+              scripts several times, as build servers do, and they did nothing that is reported.",
     check: "Read the script. Which process wrote it?",
 };
+
+/// Why the scripts of a writer are low.
+const HABIT: &str =
+    "its writer does so again and again, removes each, and they did nothing that is reported";
 
 /// Whether the container's init or start script runs a file that was on a tmpfs before watching
 /// began, as supervisors do with service scripts that they unpack there.
@@ -47,16 +53,21 @@ fn supervised(ctx: &RuleContext<'_>, path: &[u8]) -> bool {
 
 /// Decides about a script that an interpreter of the image runs and that is not in the image.
 pub(super) fn judge(ctx: &RuleContext<'_>, path: &[u8], command: &str) -> Alerts {
-    judge_as(ctx, path, path, command)
+    let single = WrittenScript {
+        subject: Bytes::new(path),
+        by_habit: false,
+    };
+    judge_as(ctx, path, &single, command)
 }
 
-/// Decides about such a script, for a finding about `subject`.
+/// Decides about such a script, for the finding about the scripts of its writer.
 pub(super) fn judge_as(
     ctx: &RuleContext<'_>,
     path: &[u8],
-    subject: &[u8],
+    written: &WrittenScript,
     command: &str,
 ) -> Alerts {
+    let subject: &[u8] = &written.subject;
     let shown = crate::event::escape(path).to_string();
     let by_start = ctx.starting_up() || made(ctx, path) == Some(OrdinaryOrigin::StartUp);
     if let Some(brought) = by_start.then(|| fetched_at_start::of(ctx, path)).flatten() {
@@ -98,7 +109,10 @@ pub(super) fn judge_as(
             .into();
     }
     let ordinary = session_scripts::ordinary(ctx, path);
-    let severity = ordinary.map_or(Severity::Medium, |_| Severity::Low);
+    let severity = match ordinary.is_some() || written.by_habit {
+        true => Severity::Low,
+        false => Severity::Medium,
+    };
     let alert = ctx.alert_as(&INFO, severity, subject, |explanation| {
         explanation.title = format!("Ran a script that is not in the image: {shown}");
         explanation.why.push(format!("ran: {command}"));
@@ -111,6 +125,9 @@ pub(super) fn judge_as(
     let mut alert = alert.history_of(&Bytes::new(path));
     if subject != path {
         alert = alert.part(path).reason(format!("also ran: {command}"));
+    }
+    if written.by_habit {
+        alert = alert.revise_severity(Severity::Low).reason(HABIT);
     }
     // An alert about a process that belongs to a finding continues that finding.
     if ctx.memory.is_marked(ctx.event.pid) {

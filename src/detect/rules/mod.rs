@@ -62,6 +62,7 @@ mod reverse_shell;
 mod rights_gained;
 mod scan_tally;
 mod script_paths;
+mod script_writers;
 mod scripts;
 mod secret_programs;
 mod secret_reads;

@@ -1,20 +1,14 @@
 //! Scripts that are not in the image.
 
-use std::collections::VecDeque;
-
-use smallvec::SmallVec;
-
 use super::drifted_script::{INFO, is_drift, judge_as};
 use super::found_script;
 use super::loaded_code;
 use super::script_paths::{locate, scripts};
-use super::session_scripts;
+use super::script_writers::ScriptWriters;
 use crate::detect::alert::Alerts;
 use crate::detect::rule_context::RuleContext;
-use crate::detect::rule_memory::RuleMemory;
-use crate::detect::{Handler, Rule, command_shape, program_roles};
-use crate::event::{Bytes, Exec, Timestamp};
-use crate::state::ProcessEntry;
+use crate::detect::{Handler, Rule, program_roles};
+use crate::event::Exec;
 
 /// Scripts.
 pub(super) const SCRIPT: Rule = Rule {
@@ -26,86 +20,6 @@ pub(super) const SCRIPT: Rule = Rule {
         Handler::Found(|ctx, _, process| found_script::in_memory(ctx, process)),
     ],
 };
-
-/// Maximum number of writers remembered of one container.
-const MAX_WRITERS: usize = 64;
-
-/// Processes that wrote scripts and ran them, and the script that their finding is about.
-#[derive(Debug, Clone, Default)]
-struct ScriptWriters(VecDeque<(ScriptWriter, Bytes)>);
-
-/// The processes that write scripts and run them.
-#[derive(Debug, Clone, PartialEq)]
-enum ScriptWriter {
-    /// A process, by its pid and start.
-    Process(u32, Timestamp),
-    /// Processes with one command line, as jobs and test runs that are repeated have.
-    Command(Vec<Bytes>),
-    /// Exec sessions of commands that differ only in numbers, as those of deployment tools do.
-    Sessions(Vec<Bytes>),
-    /// Exec sessions that put scripts there for others to run.
-    Deployment,
-}
-
-impl ScriptWriter {
-    fn of(ctx: &RuleContext<'_>, writer: &ProcessEntry) -> Self {
-        match ctx
-            .session()
-            .and_then(|root| ctx.state.processes.get(&root))
-        {
-            Some(root) if root.argv.len() > 1 => Self::Sessions(command_shape::of(&root.argv)),
-            None if writer.argv.len() > 1 => Self::Command(writer.argv.clone()),
-            _ => Self::Process(writer.pid, writer.started),
-        }
-    }
-}
-
-impl RuleMemory for ScriptWriters {
-    fn heap_bytes(&self) -> usize {
-        self.0.len() * 256
-    }
-}
-
-impl ScriptWriters {
-    /// The subject of the finding about a script. Scripts that one process writes, itself or
-    /// through a program it starts, and then runs, as jobs do, are one finding, about the first of
-    /// them. So are those of a repeated exec command.
-    fn subject(&mut self, ctx: &RuleContext<'_>, path: &[u8]) -> Bytes {
-        let Some(activity) = ctx.activity(path) else {
-            return Bytes::new(path);
-        };
-        if session_scripts::deployed(ctx, path) {
-            return self.first(ScriptWriter::Deployment, path);
-        }
-        // By pid and start: a later process with the pid wrote nothing.
-        let mut writers: SmallVec<[(u32, Timestamp); 4]> = SmallVec::new();
-        for (pid, at) in [
-            (activity.writer, activity.written),
-            (activity.pid, activity.last),
-        ] {
-            let writer = ctx.state.process_at(pid, at);
-            let parent = writer.and_then(|writer| ctx.state.parent_of(writer));
-            writers.extend({ [writer, parent].into_iter().flatten() }.map(|p| (p.pid, p.started)));
-        }
-        let mut runs = ctx.ancestors().skip(1);
-        let Some(writer) = runs.find(|p| writers.contains(&(p.pid, p.started))) else {
-            return Bytes::new(path);
-        };
-        self.first(ScriptWriter::of(ctx, writer), path)
-    }
-
-    /// The first script of a writer, which is `path` where it is new.
-    fn first(&mut self, writer: ScriptWriter, path: &[u8]) -> Bytes {
-        if let Some((_, subject)) = self.0.iter().find(|(known, _)| *known == writer) {
-            return subject.clone();
-        }
-        if self.0.len() >= MAX_WRITERS {
-            self.0.pop_front();
-        }
-        self.0.push_back((writer, Bytes::new(path)));
-        Bytes::new(path)
-    }
-}
 
 fn script(ctx: &RuleContext<'_>, memory: &mut ScriptWriters, exec: &Exec) -> Alerts {
     // A drifted interpreter is its own finding.
@@ -119,8 +33,8 @@ fn script(ctx: &RuleContext<'_>, memory: &mut ScriptWriters, exec: &Exec) -> Ale
             && is_drift(ctx, &path)
         {
             let command = program_roles::command_line(&exec.argv, &exec.exe, 160);
-            let subject = memory.subject(ctx, &path);
-            return judge_as(ctx, &path, &subject, &command);
+            let written = memory.note_run(ctx, &path);
+            return judge_as(ctx, &path, &written, &command);
         }
     }
     Alerts::none()

@@ -15,7 +15,10 @@ pub(super) fn ordinary(ctx: &RuleContext<'_>, path: &[u8]) -> Option<&'static st
     if deployed(ctx, path) {
         return Some("one command from outside wrote it, and another one ran it");
     }
-    edited(ctx, path).then_some("the service's own script, changed by a command from outside")
+    if edited(ctx, path) {
+        return Some("the service's own script, changed by a command from outside");
+    }
+    pulled(ctx, path).then_some("the service's own script, which it brought up to date with git")
 }
 
 /// One command from outside wrote the script, and another one runs it, as deployment tools do.
@@ -32,6 +35,33 @@ fn edited(ctx: &RuleContext<'_>, path: &[u8]) -> bool {
         && !attribution::suspicious(ctx)
         && writing_session(ctx, path).is_some()
         && ran_before(ctx, path)
+}
+
+/// The service runs a script of its own again after `git`, which it started itself, changed it: a checkout
+/// has an address that somebody configured.
+fn pulled(ctx: &RuleContext<'_>, path: &[u8]) -> bool {
+    let Some(git) = ctx.activity(path).and_then(|activity| ctx.writer(activity)) else {
+        return false;
+    };
+    let is_git = |p: &ProcessEntry| {
+        p.file.origin() == Origin::Image && !p.entered && program_roles::of(p) == b"git"
+    };
+    // git runs itself for its parts: who started the first of them?
+    let service = |p: &ProcessEntry| {
+        p.lineage == Lineage::Init
+            && !ctx.names().is_shell(program_roles::of(p))
+            && runs_itself(ctx, p, path)
+    };
+    let mut line = ctx.state.ancestry(git.pid);
+    let starter = line.find(|p| !is_git(p));
+    is_git(git) && ctx.session().is_none() && starter.is_some_and(service)
+}
+
+/// Whether the process runs this script.
+fn runs_itself(ctx: &RuleContext<'_>, process: &ProcessEntry, path: &[u8]) -> bool {
+    script_of(process)
+        .and_then(|script| locate_from(ctx, &process.cwd, script))
+        .is_some_and(|script| script == path)
 }
 
 /// The exec session whose shell, editor or tool of the image wrote the file without a connection of
@@ -81,9 +111,7 @@ fn ran_before(ctx: &RuleContext<'_>, path: &[u8]) -> bool {
     let Some(activity) = ctx.activity(path) else {
         return false;
     };
-    let runs = |p: &ProcessEntry| {
-        script_of(p).is_some_and(|s| locate_from(ctx, &p.cwd, s).is_some_and(|s| s == path))
-    };
+    let runs = |p: &ProcessEntry| runs_itself(ctx, p, path);
     ctx.state.processes.values().any(|p| {
         p.owner.as_ref() == Some(ctx.owner)
             && p.lineage == Lineage::Init
@@ -175,5 +203,33 @@ mod tests {
         w.file(init, FileOp::Write, "/app/a.py");
         w.exec(init, "/usr/bin/python3", &["python3", "/app/a.py"]);
         assert_eq!(script(&w), Severity::Medium);
+    }
+
+    #[test]
+    fn a_service_begins_again_with_what_it_pulled() {
+        let began = |by_shell: bool, tool: &str| {
+            let (mut w, _) = World::server();
+            let init = w.init();
+            let app = w.exec(init, "/usr/bin/python3", &["python3", "/srv/app.py"]);
+            w.ticks(60);
+            let by = match by_shell {
+                true => w.exec(app, "/bin/sh", &["sh", "-c", "git pull"]),
+                false => app,
+            };
+            let pull = w.exec(by, &format!("/usr/bin/{tool}"), &[tool, "pull"]);
+            let part = w.exec(pull, &format!("/usr/bin/{tool}"), &[tool, "merge"]);
+            w.create(part, "/srv/app.py");
+            w.exec_as(
+                app,
+                init,
+                "/usr/bin/python3",
+                &["python3", "/srv/app.py"],
+                |_| {},
+            );
+            script(&w)
+        };
+        assert_eq!(began(false, "git"), Severity::Low);
+        assert_eq!(began(true, "git"), Severity::Medium);
+        assert_eq!(began(false, "curl"), Severity::Medium);
     }
 }

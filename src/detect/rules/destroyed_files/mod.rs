@@ -29,10 +29,9 @@ pub(super) const RULE: Rule = Rule {
                   `gpg`), or overwritten by inline, sent or dropped code that encrypts; or data of \
                   at least three kinds in two directories was overwritten by such code or a \
                   shell, emptied (`truncate`, `cp /dev/null`), or encrypted under other names and \
-                  deleted. Medium when all \
-                  are of one kind and in one directory. Also medium: such code, an exec session or \
-                  a server's shell deleted sixty files of data of at least three kinds, not by \
-                  their age. Sources and configuration, caches, logs and temporary files do not \
+                  deleted. Medium when all are of one kind and in one directory. Also medium: such \
+                  code, an exec session or a server's shell deleted sixty files of data of at \
+                  least three kinds, not by their age. Sources and configuration, caches, logs and temporary files do not \
                   count, nor do package managers and programs that copy, edit or unpack.",
         check: "Stop the process. Can the files be read, and is there a backup?",
     },

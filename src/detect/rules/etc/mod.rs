@@ -131,9 +131,10 @@ pub(super) const CONFIG: Rule = Rule {
         attack: &["T1562", "T1565.001"],
         needs: &[Requirement::File],
         explain: "A process wrote, replaced or linked a file in /etc after start-up. Medium from \
-                  an exec session or directly in /etc; info when a service changes its own \
-                  subdirectory, as reloading configuration does. hosts and resolv.conf count when \
-                  an exec session, a server's shell or drifted code changes them.",
+                  an exec session or directly in /etc; low when a service adds a file of its own \
+                  there; info when it changes its own subdirectory, as reloading configuration \
+                  does. hosts and resolv.conf count when an exec session, a server's shell or \
+                  drifted code changes them.",
         check: "Compare the file with the image's.",
     },
     handlers: &[
@@ -198,6 +199,7 @@ fn changed(ctx: &RuleContext<'_>, file: &File, wanted: PathClass) -> Alerts {
         let severity = match (wanted, maker) {
             (PathClass::EtcBelow, Maker::Service) => Severity::Info,
             (PathClass::EtcTop, Maker::Service) if maintained => Severity::Info,
+            (PathClass::EtcTop, Maker::Service) if adds(ctx, file) => Severity::Low,
             _ if change.verb == "removed" || change.verb == "moved away" => {
                 ctx.rule.severity.min(Severity::Medium)
             }
@@ -306,6 +308,31 @@ fn maintains(ctx: &RuleContext<'_>, path: &[u8]) -> bool {
     ctx.activity(path)
         .is_some_and(|activity| ctx.in_grace(activity.first))
         && !suspicious(ctx)
+}
+
+/// Files directly in `/etc` that programs of the system read though an image may not have them. Start-up
+/// files, accounts and the like have classes of their own.
+const READ_BY_THE_SYSTEM: &[&[u8]] = &[
+    b"doas.conf",
+    b"gai.conf",
+    b"host.conf",
+    b"hosts.allow",
+    b"hosts.deny",
+    b"hosts.equiv",
+    b"krb5.conf",
+    b"ld.so.conf",
+    b"login.defs",
+    b"nsswitch.conf",
+    b"securetty",
+    b"shells",
+    b"sysctl.conf",
+];
+
+/// The service itself writes a file that the image does not have, for itself.
+fn adds(ctx: &RuleContext<'_>, file: &File) -> bool {
+    let new = file.file.is_some_and(|facts| facts.upper && !facts.lower);
+    let read = READ_BY_THE_SYSTEM.contains(&program_roles::leaf(&file.path));
+    new && !read && file.op != FileOp::Rename && !suspicious(ctx)
 }
 
 /// `/etc/nginx` of `/etc/nginx/conf.d/x`; `/etc` of `/etc/x`.

@@ -96,6 +96,26 @@ fn names_are_the_runtimes_and_the_services_to_write() {
 }
 
 #[test]
+fn a_file_that_a_service_adds_to_etc_is_low() {
+    let added = |by: &str, path: &str| {
+        let mut w = World::steady();
+        let init = w.init();
+        let web = w.exec(init, "/usr/bin/node", &["node", "/srv/a.js"]);
+        let by = match by {
+            "service" => web,
+            "shell" => w.exec(web, "/bin/sh", &["sh", "-c", "x"]),
+            _ => w.session(&["sh", "-c", "x"]),
+        };
+        w.create(by, path);
+        w.finding("file.etc-changed").severity
+    };
+    assert_eq!(added("service", "/etc/app.settings"), Severity::Low);
+    assert_eq!(added("shell", "/etc/app.settings"), Severity::Medium);
+    assert_eq!(added("session", "/etc/app.settings"), Severity::Medium);
+    assert_eq!(added("service", "/etc/nsswitch.conf"), Severity::Medium);
+}
+
+#[test]
 fn services_of_supervisors_count_and_what_they_note_does_not() {
     for (path, severity) in [
         ("/etc/supervisor/conf.d/x.conf", Severity::Medium),
