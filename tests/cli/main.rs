@@ -389,10 +389,14 @@ fn themes_are_measured_and_mistakes_named() {
 }
 
 #[test]
-fn the_demo_gives_the_findings_it_was_recorded_with() {
-    let out = hullwatch(&["replay", DEMO, "--findings"]);
-    let why = format!("record it anew with demo/record: {}", stderr(&out));
-    assert_eq!(out.status.code(), Some(0), "{why}");
+fn the_demos_give_the_findings_they_were_recorded_with() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/demo");
+    for name in ["demo.jsonl.zst", "break-in.jsonl.zst"] {
+        let path = format!("{folder}/{name}");
+        let out = hullwatch(&["replay", &path, "--findings"]);
+        let why = format!("derive them again with cargo xtask demo: {}", stderr(&out));
+        assert_eq!(out.status.code(), Some(0), "{why}");
+    }
 }
 
 /// Under sudo the kernel checks every file against the rights of the caller. Needs root.
