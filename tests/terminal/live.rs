@@ -1,5 +1,6 @@
 //! The screen of this host: its recording is complete however the screen ends.
 
+use std::cell::Cell;
 use std::process::Command;
 use std::time::Duration;
 
@@ -191,12 +192,23 @@ fn responses_are_copied_and_made_only_when_allowed_and_confirmed() {
     screen.type_in("n");
     screen.shows(24, 80, |picture| !question(picture));
     assert_eq!(paused(), "false");
-    screen.type_in("\r");
-    screen.shows(24, 80, question);
-    screen.type_in("y");
-    screen.shows(24, 80, |picture| {
-        picture.contents().contains("pause by root: done")
-    });
+    // On a busy host a key and what comes before it may be read together: then it is refused, and
+    // whoever pressed it does so again.
+    let done = Cell::new(false);
+    for _ in 0..5 {
+        screen.type_in("\r");
+        screen.shows(24, 80, question);
+        screen.type_in("y");
+        screen.shows(24, 80, |picture| {
+            let text = picture.contents();
+            done.set(text.contains("pause by root: done"));
+            done.get() || text.contains("look like pasted text")
+        });
+        if done.get() {
+            break;
+        }
+        assert_eq!(paused(), "false");
+    }
     assert_eq!(paused(), "true");
     screen.type_in("\x03");
     assert!(screen.ended());
