@@ -61,6 +61,9 @@ impl State {
                     let activity = Arc::make_mut(activity);
                     activity.class = Some(compare.class.clone());
                 }
+                if let Some(container) = self.own_container(event) {
+                    container.note_comparison(event, compare);
+                }
             }
             Kind::DriftScan(_) => {
                 if let Some(container) = self.own_container(event) {

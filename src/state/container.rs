@@ -6,11 +6,13 @@ use std::sync::Arc;
 
 use super::activity::PerSecond;
 use crate::event::{
-    Bytes, ContainerId, ContainerInfo, DriftScan, Event, Kind, Response, Timestamp,
+    Bytes, Compare, ContainerId, ContainerInfo, DriftScan, Event, Kind, Response, Timestamp,
 };
 
 /// Maximum number of remembered responses of one container.
 const MAX_RESPONSES: usize = 64;
+/// Maximum number of remembered comparisons of one container.
+const MAX_COMPARED: usize = 64;
 
 /// The owner of a fact: a container, or the host (`None`).
 pub type Owner = Option<ContainerId>;
@@ -66,6 +68,8 @@ pub struct Container {
     pub(super) scan: Option<Arc<Event>>,
     /// Responses, the latest last; bounded.
     responses: VecDeque<Arc<Event>>,
+    /// Comparisons of its programs with its image, the latest last; bounded.
+    compared: VecDeque<Arc<Event>>,
 }
 
 impl Container {
@@ -96,6 +100,7 @@ impl Container {
             init: None,
             scan: None,
             responses: VecDeque::new(),
+            compared: VecDeque::new(),
         }
     }
 
@@ -110,6 +115,24 @@ impl Container {
     pub fn responses(&self) -> impl DoubleEndedIterator<Item = (Timestamp, &Response)> {
         self.responses.iter().filter_map(|event| match &event.kind {
             Kind::Response(response) => Some((event.ts, &**response)),
+            _ => None,
+        })
+    }
+
+    /// Keeps the comparison of a program, instead of an earlier one of the same file.
+    pub(super) fn note_comparison(&mut self, event: &Arc<Event>, compare: &Compare) {
+        let same = |known: &Arc<Event>| matches!(&known.kind, Kind::Compare(k) if k.path == compare.path && k.ino == compare.ino);
+        self.compared.retain(|known| !same(known));
+        if self.compared.len() >= MAX_COMPARED {
+            self.compared.pop_front();
+        }
+        self.compared.push_back(Arc::clone(event));
+    }
+
+    /// Comparisons of its programs with its image, the latest last; bounded.
+    pub(super) fn comparisons(&self) -> impl Iterator<Item = &Compare> {
+        self.compared.iter().filter_map(|event| match &event.kind {
+            Kind::Compare(compare) => Some(&**compare),
             _ => None,
         })
     }

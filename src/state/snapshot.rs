@@ -1,6 +1,7 @@
 //! Converts the state to events: the beginning of a recording that starts in the middle of a
 //! session.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::connection::{Connection, ConnectionKey, Direction, Phase};
@@ -72,7 +73,7 @@ pub fn snapshot(state: &State, mut seq: u64) -> Vec<Event> {
         .filter(|p| p.exited.is_none() && !p.runtime)
         .collect();
     processes.sort_by_key(|p| (p.started, p.pid));
-    for process in processes {
+    for process in &processes {
         push(
             &process.owner,
             process.pid,
@@ -94,6 +95,18 @@ pub fn snapshot(state: &State, mut seq: u64) -> Vec<Event> {
                 mapped_more: process.mapped_more,
             })),
         );
+    }
+    // What the programs that run turned out to be. A comparison is not made again in a recording.
+    let run: BTreeSet<_> = { processes.iter() }
+        .map(|p| (p.owner.as_ref(), &p.exe, p.file.ino))
+        .collect();
+    for container in state.containers.values() {
+        for compare in container.comparisons() {
+            if run.contains(&(Some(&container.id), &compare.path, compare.ino)) {
+                let kind = Kind::Compare(Box::new(compare.clone()));
+                push(&Some(container.id.clone()), 0, 0, kind);
+            }
+        }
     }
     for (key, row) in rows.iter().filter(open) {
         if matches!(key.endpoint, Endpoint::Unix(_)) {

@@ -99,8 +99,10 @@ pub(super) fn compared(
             script: copy.script.clone(),
             ..Exec::default()
         };
+        // By pid and start: a later process with the pid is another one.
+        let is_it = |(pid, out): &&(u32, Outbound)| (*pid, out.started) == (copy.pid, copy.started);
         let found = memories.get::<FoundConnected>();
-        let found = found.and_then(|found| found.0.iter().find(|(pid, _)| *pid == copy.pid));
+        let found = found.and_then(|found| found.0.iter().find(is_it));
         let found = found.filter(|_| bare(ctx.names(), &exec));
         let Some(out) = found
             .map(|(_, out)| *out)
@@ -208,6 +210,14 @@ mod tests {
             let all = w.all("net.reverse-shell");
             assert_eq!(all.len(), count, "{argv:?}");
             assert!(all.iter().all(|f| f.already_since.is_some()));
+            // So it is in a recording that begins now.
+            let mut core = crate::core::Core::default();
+            for event in crate::state::snapshot(&w.state, 1) {
+                core.apply(&std::sync::Arc::new(event));
+            }
+            let found = core.detector.findings().iter();
+            let again = found.filter(|f| f.rule == "net.reverse-shell");
+            assert_eq!(again.count(), count, "{argv:?}");
         }
     }
 
