@@ -354,13 +354,12 @@ fn capability(
     loaded: &mut Loaded,
     report: &mut Report,
 ) -> Result<(), ProbeError> {
-    let (name, _) = CAPABILITY;
-    let program = tracepoint(programs, name)?;
-    let Err(refused) = loaded.take(name).and_then(|()| program.attach()) else {
-        report.attached.push(name.to_owned());
+    let (at_tracepoint, _) = CAPABILITY;
+    let program = tracepoint(programs, at_tracepoint)?;
+    let Err(refused) = loaded.take(at_tracepoint).and_then(|()| program.attach()) else {
+        report.attached.push(at_tracepoint.to_owned());
         return Ok(());
     };
-    let tracepoint = name;
     let name = "capability_return";
     let program: &mut FExit = named(programs, name)?.try_into().map_err(load_error)?;
     match program
@@ -370,7 +369,7 @@ fn capability(
         Ok(_) => report.attached.push(name.to_owned()),
         Err(error) => {
             let why = format!("{}; {}", load_error(refused), load_error(error));
-            report.refused.push((tracepoint.to_owned(), why));
+            report.refused.push((at_tracepoint.to_owned(), why));
         }
     }
     Ok(())

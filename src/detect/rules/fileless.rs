@@ -17,9 +17,10 @@ const INFO: RuleInfo = RuleInfo {
     severity: Severity::Critical,
     attack: &["T1620", "T1055"],
     needs: &[Requirement::Exec],
-    explain: "The executable is an anonymous memory file, or was deleted before it started. Ordinary programs never do this. High for a script there, which an interpreter of the \
-              image runs by its descriptor or as its input. The container runtime's own start \
-              from memory is recognised and not flagged.",
+    explain: "The executable is an anonymous memory file, or was deleted before it started. \
+              Ordinary programs never do this. High for a script there, which an interpreter of \
+              the image runs by its descriptor or as its input. The container runtime's own \
+              start from memory is recognised and not flagged.",
     check: "Copy /proc/PID/exe while the process lives. Which process started it, and what is \
             it connected to?",
 };
