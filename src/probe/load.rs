@@ -252,7 +252,7 @@ impl Probe {
         let records = self.ring.drain(|bytes| {
             let reported = match record::decode(bytes, self.clock) {
                 Ok(Decoded::Fact(mut observed)) => {
-                    self.repeats.reported(&mut observed);
+                    self.repeats.reported(&mut observed, sink);
                     sink(observed);
                     Ok(())
                 }

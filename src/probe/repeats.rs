@@ -12,8 +12,8 @@ use super::object::load_error;
 use super::{Loss, Observation, Observed, Presence, ProbeError};
 use crate::event::{File, FileOp, Kind, LostReason, Timestamp};
 
-/// Maximum number of operations kept until their window is over: the size of the kernel's map. For
-/// a process that writes more files in a second the repetitions are reported as unknown.
+/// Maximum number of operations kept until their window is over, half the size of the kernel's map.
+/// When processes write more files in a second, the oldest are fetched before.
 const MAX_WAITING: usize = 16_384;
 /// Grace period after the window for a record that is still in the buffer.
 const SLACK_NS: i64 = 200_000_000;
@@ -77,9 +77,10 @@ impl Repeats {
         })
     }
 
-    /// Notes every reported operation.
-    pub(super) fn reported(&mut self, observed: &mut Observed) {
-        self.table.reported(observed);
+    /// Notes every reported operation; returns the repetitions of those for which there is no more
+    /// room.
+    pub(super) fn reported(&mut self, observed: &mut Observed, sink: &mut dyn FnMut(Observed)) {
+        self.table.reported(&mut self.kernel, observed, sink);
     }
 
     /// Returns the repetitions of operations reported at least a window ago.
@@ -113,7 +114,12 @@ struct RepeatTable {
 }
 
 impl RepeatTable {
-    fn reported(&mut self, observed: &mut Observed) {
+    fn reported(
+        &mut self,
+        kernel: &mut dyn Counts,
+        observed: &mut Observed,
+        sink: &mut dyn FnMut(Observed),
+    ) {
         let Observation::Event(Kind::File(file)) = &mut observed.fact else {
             return;
         };
@@ -127,10 +133,9 @@ impl RepeatTable {
             // count once more.
             file.count -= u32::try_from(fetched).unwrap_or(0);
         }
-        let known = self.waiting.len() < MAX_WAITING || self.waiting.contains_key(&key);
-        if !known {
-            self.unknown += 1;
-            return;
+        let known = self.waiting.contains_key(&key);
+        while !known && self.waiting.len() >= MAX_WAITING && !self.order.is_empty() {
+            self.fetch_oldest(kernel, observed.ts, sink);
         }
         self.order.push_back((observed.ts, key));
         let waiting = Waiting {
@@ -174,21 +179,30 @@ impl RepeatTable {
             }
             return;
         }
-        while let Some((reported, key)) = self.order.front().copied() {
-            if of == Due::Over && !over(reported, window + SLACK_NS) {
+        while let Some((reported, _)) = self.order.front() {
+            if of == Due::Over && !over(*reported, window + SLACK_NS) {
                 break;
             }
-            self.order.pop_front();
-            // Reported again since: it has a later entry in the queue.
-            if self
-                .waiting
-                .get(&key)
-                .is_some_and(|w| w.reported == reported)
-            {
-                self.fetch(kernel, now, key, sink);
-            }
+            self.fetch_oldest(kernel, now, sink);
         }
         self.fetched.retain(|_, (_, when)| !over(*when, OVERLAP_NS));
+    }
+
+    /// Takes the first entry of the queue, and fetches its count.
+    fn fetch_oldest(
+        &mut self,
+        kernel: &mut dyn Counts,
+        now: Timestamp,
+        sink: &mut dyn FnMut(Observed),
+    ) {
+        let Some((reported, key)) = self.order.pop_front() else {
+            return;
+        };
+        // Reported again since: it has a later entry in the queue.
+        let waiting = self.waiting.get(&key);
+        if waiting.is_some_and(|waiting| waiting.reported == reported) {
+            self.fetch(kernel, now, key, sink);
+        }
     }
 
     fn fetch(
@@ -204,7 +218,8 @@ impl RepeatTable {
         match kernel.since(key) {
             // The kernel evicted it, and with it the count.
             None => self.unknown += 1,
-            Some(0) => {}
+            // Kept, it would in the end evict one whose window is not over.
+            Some(0) => kernel.forget(key),
             Some(since) => {
                 kernel.forget(key);
                 self.fetched.insert(key, (since, now));
@@ -300,6 +315,12 @@ mod tests {
         }
     }
 
+    fn report(table: &mut RepeatTable, kernel: &mut Fake, observed: &mut Observed) -> usize {
+        let mut fetched = 0;
+        table.reported(kernel, observed, &mut |_| fetched += 1);
+        fetched
+    }
+
     fn due(table: &mut RepeatTable, kernel: &mut Fake, now: i64, of: Due<'_>) -> Vec<Observed> {
         let mut out = Vec::new();
         table.due(kernel, Timestamp(now), of, &mut |o| out.push(o));
@@ -309,7 +330,7 @@ mod tests {
     #[test]
     fn repeats_of_an_ended_cgroup_are_reported_with_its_end() {
         let (mut table, mut kernel) = (RepeatTable::default(), Fake::default());
-        table.reported(&mut observed(0, FileOp::Write, 1));
+        report(&mut table, &mut kernel, &mut observed(0, FileOp::Write, 1));
         kernel.0.insert(the_key(), 3);
         assert!(due(&mut table, &mut kernel, 1, Due::Cgroup(8)).is_empty());
         assert!(due(&mut table, &mut kernel, -1, Due::Cgroup(9)).is_empty());
@@ -323,7 +344,7 @@ mod tests {
     fn the_repeats_of_one_operation_are_fetched_alone() {
         let (mut table, mut kernel) = (RepeatTable::default(), Fake::default());
         let mut seen = observed(0, FileOp::Write, 1);
-        table.reported(&mut seen);
+        report(&mut table, &mut kernel, &mut seen);
         kernel.0.insert(the_key(), 3);
         let Observation::Event(Kind::File(file)) = &seen.fact else {
             panic!("{seen:?}");
@@ -337,7 +358,7 @@ mod tests {
     #[test]
     fn the_last_repeats_come_when_the_window_is_over() {
         let (mut table, mut kernel) = (RepeatTable::default(), Fake::default());
-        table.reported(&mut observed(0, FileOp::Write, 1));
+        report(&mut table, &mut kernel, &mut observed(0, FileOp::Write, 1));
         kernel.0.insert(the_key(), 41);
         assert!(due(&mut table, &mut kernel, SECOND, Due::Over).is_empty());
         let out = due(&mut table, &mut kernel, 2 * SECOND, Due::Over);
@@ -352,7 +373,7 @@ mod tests {
     #[test]
     fn the_end_waits_for_no_window() {
         let (mut table, mut kernel) = (RepeatTable::default(), Fake::default());
-        table.reported(&mut observed(0, FileOp::Write, 1));
+        report(&mut table, &mut kernel, &mut observed(0, FileOp::Write, 1));
         kernel.0.insert(the_key(), 3);
         assert_eq!(due(&mut table, &mut kernel, 1, Due::All).len(), 1);
     }
@@ -360,27 +381,31 @@ mod tests {
     #[test]
     fn a_record_made_at_the_same_moment_is_not_counted_twice() {
         let (mut table, mut kernel) = (RepeatTable::default(), Fake::default());
-        table.reported(&mut observed(0, FileOp::Write, 1));
+        report(&mut table, &mut kernel, &mut observed(0, FileOp::Write, 1));
         kernel.0.insert(the_key(), 41);
         assert_eq!(due(&mut table, &mut kernel, 2 * SECOND, Due::Over).len(), 1);
         let mut raced = observed(2 * SECOND, FileOp::Write, 42);
-        table.reported(&mut raced);
+        report(&mut table, &mut kernel, &mut raced);
         assert_eq!(count(&raced), 1);
         // One that started again after the count was read.
         let (mut table, mut kernel) = (RepeatTable::default(), Fake::default());
-        table.reported(&mut observed(0, FileOp::Write, 1));
+        report(&mut table, &mut kernel, &mut observed(0, FileOp::Write, 1));
         kernel.0.insert(the_key(), 41);
         due(&mut table, &mut kernel, 2 * SECOND, Due::Over);
         let mut anew = observed(2 * SECOND, FileOp::Write, 1);
-        table.reported(&mut anew);
+        report(&mut table, &mut kernel, &mut anew);
         assert_eq!(count(&anew), 1);
     }
 
     #[test]
     fn an_operation_reported_again_waits_again() {
         let (mut table, mut kernel) = (RepeatTable::default(), Fake::default());
-        table.reported(&mut observed(0, FileOp::Write, 1));
-        table.reported(&mut observed(SECOND, FileOp::Write, 8));
+        report(&mut table, &mut kernel, &mut observed(0, FileOp::Write, 1));
+        report(
+            &mut table,
+            &mut kernel,
+            &mut observed(SECOND, FileOp::Write, 8),
+        );
         kernel.0.insert(the_key(), 2);
         let at = SECOND + SECOND / 2;
         assert!(due(&mut table, &mut kernel, at, Due::Over).is_empty());
@@ -391,20 +416,43 @@ mod tests {
     #[test]
     fn counts_that_the_kernel_evicted_are_reported_as_unknown() {
         let (mut table, mut kernel) = (RepeatTable::default(), Fake::default());
-        table.reported(&mut observed(0, FileOp::Write, 1));
+        report(&mut table, &mut kernel, &mut observed(0, FileOp::Write, 1));
         assert!(due(&mut table, &mut kernel, 2 * SECOND, Due::Over).is_empty());
         assert_eq!(table.unknown, 1);
     }
 
     #[test]
     fn operations_that_are_always_reported_do_not_wait() {
-        let mut table = RepeatTable::default();
-        table.reported(&mut observed(0, FileOp::Create, 1));
+        let (mut table, mut kernel) = (RepeatTable::default(), Fake::default());
+        report(&mut table, &mut kernel, &mut observed(0, FileOp::Create, 1));
         let mut refused = observed(0, FileOp::Write, 1);
         if let Observation::Event(Kind::File(file)) = &mut refused.fact {
             file.errno = 13;
         }
-        table.reported(&mut refused);
+        report(&mut table, &mut kernel, &mut refused);
         assert!(table.waiting.is_empty());
+    }
+
+    #[test]
+    fn more_operations_than_can_wait_are_fetched_before_and_none_is_unknown() {
+        let (mut table, mut kernel) = (RepeatTable::default(), Fake::default());
+        let of = |ino: u64| {
+            let mut seen = observed(i64::try_from(ino).unwrap(), FileOp::Write, 1);
+            if let Observation::Event(Kind::File(file)) = &mut seen.fact {
+                file.file.as_mut().unwrap().ino = ino;
+            }
+            seen
+        };
+        let mut early = 0;
+        for ino in 0..40_000 {
+            // Every second file is written twice.
+            let key = Alike { ino, ..the_key() };
+            kernel.0.insert(key, ino % 2);
+            early += report(&mut table, &mut kernel, &mut of(ino));
+            assert!(table.waiting.len() <= MAX_WAITING && kernel.0.len() <= MAX_WAITING + 1);
+        }
+        let rest = due(&mut table, &mut kernel, 2 * SECOND, Due::Over);
+        assert_eq!((early + rest.len(), table.unknown), (20_000, 0));
+        assert!(kernel.0.is_empty() && table.order.is_empty());
     }
 }

@@ -45,9 +45,10 @@ const EACCES: i64 = 13;
 const ETXTBSY: i64 = 26;
 const EROFS: i64 = 30;
 
-/// Operations that were reported. User space removes entries whose repeats no later event reported.
+/// Operations that were reported. User space removes each when its window is over; the size leaves
+/// room for those that it has not read yet.
 #[map]
-static FILE_SEEN: LruHashMap<Alike, Seen> = LruHashMap::with_max_entries(16384, 0);
+static FILE_SEEN: LruHashMap<Alike, Seen> = LruHashMap::with_max_entries(32768, 0);
 
 /// Packed [`Shape`] by system call number, 0 if it is not a file call; set by the loader.
 #[unsafe(no_mangle)]
