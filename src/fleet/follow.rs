@@ -9,11 +9,12 @@ use async_nats::jetstream::consumer::{DeliverPolicy, pull};
 use async_nats::jetstream::stream::Stream;
 use async_nats::jetstream::{self, Message};
 use futures_util::StreamExt as _;
+use time::OffsetDateTime;
 
 use super::assembly::{Assembled, Assembly};
 use super::block::StreamBlock;
 use super::listing::heard;
-use super::server::{ANSWER, NatsServer};
+use super::server::{ANSWER, NatsServer, is_replaced};
 use super::subject::{HostName, STREAM};
 use crate::event::Timestamp;
 use crate::link::LinkBoard;
@@ -27,6 +28,7 @@ const PAUSE: Duration = Duration::from_secs(2);
 const PRESENT: Duration = Duration::from_secs(20);
 /// After this time without a block of the run that is read, another run has taken its place.
 const REPLACED: Duration = Duration::from_secs(5);
+const DELETED: &str = "the stream was deleted on the server: open the host again";
 
 /// Where reading begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -131,12 +133,12 @@ async fn follow(plan: &FollowPlan, mut assembly: Assembly, board: &LinkBoard) {
 }
 
 /// Reads until the screen is closed or the stream ends. `next`: number of the next message of the
-/// server, once that is known.
+/// server, and when its stream was created, once that is known.
 async fn read(
     plan: &FollowPlan,
     assembly: &mut Assembly,
     board: &LinkBoard,
-    next: &mut Option<u64>,
+    next: &mut Option<(u64, OffsetDateTime)>,
 ) -> Result<(), Stop> {
     let told = Arc::default();
     let client = plan.server.connect(&told).await.map_err(Stop::Passing)?;
@@ -144,11 +146,15 @@ async fn read(
     context.set_timeout(ANSWER);
     let passing = |error: &dyn std::error::Error| Stop::Passing(error_chain(error));
     let stream = context.get_stream(STREAM).await.map_err(|e| passing(&e))?;
+    let known = stream.cached_info().clone();
     let start = match *next {
-        Some(next) => next,
+        Some((_, created)) if created != known.created => {
+            return Err(Stop::Ended(DELETED.to_owned()));
+        }
+        Some((next, _)) => next,
         None => begin(&stream, plan).await?,
     };
-    *next = Some(start);
+    *next = Some((start, known.created));
     let config = pull::OrderedConfig {
         filter_subject: plan.host.stream(),
         deliver_policy: DeliverPolicy::ByStartSequence {
@@ -162,6 +168,7 @@ async fn read(
         .map_err(|e| passing(&e))?;
     let mut messages = consumer.messages().await.map_err(|e| passing(&e))?;
     let mut other: Option<Instant> = None;
+    let mut seen = Instant::now();
     board.up();
     loop {
         if board.left() {
@@ -177,11 +184,19 @@ async fn read(
                 Some(why) => board.lost(why),
                 None => board.up(),
             }
+            // A stream that was created again counts from 1: its messages would not be waited for.
+            if seen.elapsed() >= REPLACED {
+                seen = Instant::now();
+                if is_replaced(&context, &known).await {
+                    return Err(Stop::Ended(DELETED.to_owned()));
+                }
+            }
             continue;
         };
         let message = message.ok_or_else(|| Stop::Passing("the server ended it".to_owned()))?;
         let message = message.map_err(|e| passing(&e))?;
         board.up();
+        seen = Instant::now();
         let (_, left) = heard(&message);
         match take(assembly, &message)? {
             Assembled::Taken => other = None,
@@ -190,7 +205,7 @@ async fn read(
             Assembled::Over => return Err(Stop::Ended("hullwatch was ended there".to_owned())),
         }
         if let Ok(info) = message.info() {
-            *next = Some(info.stream_sequence + 1);
+            *next = Some((info.stream_sequence + 1, known.created));
         }
         if plan.present && left == 0 {
             return Ok(());

@@ -10,7 +10,7 @@ use async_nats::jetstream::{self, Message};
 use futures_util::StreamExt as _;
 use parking_lot::Mutex;
 
-use super::server::{ANSWER, NatsServer};
+use super::server::{ANSWER, NatsServer, is_replaced};
 use super::subject::{HostName, SUMMARIES};
 use super::summary::{HostSummary, IncidentDigest};
 use crate::event::{Severity, Timestamp};
@@ -23,6 +23,8 @@ const HOSTS: usize = 20_000;
 const NAMED: usize = 8;
 /// Interval of looking whether the reader is still needed.
 const LOOK: Duration = Duration::from_millis(200);
+/// After this time without a summary the reader asks whether its stream is still there.
+const SILENCE: Duration = Duration::from_secs(5);
 /// Pause after a failure.
 const PAUSE: Duration = Duration::from_secs(2);
 
@@ -257,7 +259,8 @@ async fn read(server: &NatsServer, fleet: &Mutex<Fleet>, over: &AtomicBool) -> R
         .get_stream(SUMMARIES)
         .await
         .map_err(|error| format!("nothing is published there: {}", error_chain(&error)))?;
-    let empty = stream.cached_info().state.messages == 0;
+    let known = stream.cached_info().clone();
+    let empty = known.state.messages == 0;
     let config = pull::OrderedConfig {
         deliver_policy: DeliverPolicy::All,
         ..Default::default()
@@ -271,11 +274,19 @@ async fn read(server: &NatsServer, fleet: &Mutex<Fleet>, over: &AtomicBool) -> R
         fleet.error = None;
         fleet.complete |= empty;
     }
+    let mut seen = Instant::now();
     while !over.load(Ordering::Relaxed) {
         let Ok(next) = tokio::time::timeout(LOOK, messages.next()).await else {
             fleet.lock().error.clone_from(&told.lock());
+            if seen.elapsed() >= SILENCE {
+                seen = Instant::now();
+                if is_replaced(&context, &known).await {
+                    return Err("the summaries were deleted on the server".to_owned());
+                }
+            }
             continue;
         };
+        seen = Instant::now();
         let message = next.ok_or("the server ended the list")?;
         let message = message.map_err(|error| error_chain(&error))?;
         let mut fleet = fleet.lock();

@@ -11,6 +11,7 @@ use async_nats::jetstream::{self, Context};
 use async_nats::{Client, HeaderMap};
 use parking_lot::Mutex;
 use rustix::pipe::{PipeFlags, fcntl_setpipe_size, pipe_with};
+use time::OffsetDateTime;
 use tokio::net::unix::pipe::Receiver;
 
 use super::block::{BlockEnd, SegmentDecoder, SegmentId, StreamBlock};
@@ -46,6 +47,8 @@ struct SendingSegment {
     blocks: u64,
     /// The server's number of the first one.
     first: Option<u64>,
+    /// Whether the server no longer has its beginning, without which nobody reads the rest.
+    broken: bool,
     /// Reads the numbers of the events in the blocks.
     decoder: SegmentDecoder,
 }
@@ -54,6 +57,10 @@ struct SendingSegment {
 struct ServerConnection {
     client: Client,
     context: Context,
+    /// When the stream of the recordings was created.
+    created: OffsetDateTime,
+    /// Whether a message was refused since then: the streams may have been deleted.
+    doubted: bool,
 }
 
 /// The publisher's state.
@@ -75,6 +82,8 @@ pub(super) struct StreamSending {
     next: Option<SendingSegment>,
     /// Events that were counted as dropped.
     dropped: u64,
+    /// Events of segments whose beginning was deleted on the server.
+    orphaned: u64,
     /// Number of the last event that the server has.
     acknowledged: u64,
     /// The latest summary that the server has, and when it was sent.
@@ -110,6 +119,7 @@ impl StreamSending {
             segment,
             next: None,
             dropped: 0,
+            orphaned: 0,
             acknowledged: 0,
             summary: None,
         })
@@ -178,9 +188,13 @@ impl StreamSending {
             let end = patience(Arc::clone(&self.deadline), failing);
             let attempt = async {
                 self.connected().await?;
+                if self.segment.broken {
+                    return Ok(None);
+                }
                 let subject = self.host.stream();
                 self.publish(subject, headers.clone(), payload.clone())
                     .await
+                    .map(Some)
             };
             let sent = tokio::select! {
                 sent = attempt => sent,
@@ -188,12 +202,15 @@ impl StreamSending {
             };
             let why = match sent {
                 Ok(sequence) => {
-                    self.segment.first.get_or_insert(sequence);
+                    let first = *self.segment.first.get_or_insert(sequence.unwrap_or(0));
+                    // Another host may have created the stream again.
+                    self.segment.broken |= sequence.is_some_and(|sequence| sequence < first);
                     break;
                 }
                 Err(why) => why,
             };
             tracing::warn!(error = why, "not published");
+            self.doubt();
             self.failed = Some(why.clone());
             self.counters.fails(why);
             if failing && self.deadline.lock().is_some() {
@@ -217,7 +234,13 @@ impl StreamSending {
             self.acknowledged = self.acknowledged.max(last);
             new
         });
-        self.counters.delivered(new);
+        if self.segment.broken {
+            self.orphaned += new;
+            let why = "the stream was deleted on the server".to_owned();
+            self.counters.give_up(new, why);
+        } else {
+            self.counters.delivered(new);
+        }
         Ok(())
     }
 
@@ -245,10 +268,16 @@ impl StreamSending {
         }
     }
 
-    /// Connects, and creates the streams, unless that is done.
+    /// Connects, and creates the streams, unless that is done and nothing speaks against it.
     async fn connected(&mut self) -> Result<(), String> {
-        if let Some(connection) = &self.connection {
+        if let Some(connection) = &mut self.connection {
             if connection.client.connection_state() == State::Connected {
+                if connection.doubted {
+                    let created = create_streams(&connection.context, &self.limits).await?;
+                    self.segment.broken |= created != connection.created && self.segment.blocks > 0;
+                    connection.created = created;
+                    connection.doubted = false;
+                }
                 return Ok(());
             }
             // The client connects again by itself; nothing is queued in it meanwhile.
@@ -258,14 +287,26 @@ impl StreamSending {
         let client = self.server.connect(&self.told).await?;
         let mut context = jetstream::new(client.clone());
         context.set_timeout(ANSWER);
-        create_streams(&context, &self.limits).await?;
-        self.connection = Some(ServerConnection { client, context });
+        let created = create_streams(&context, &self.limits).await?;
+        self.connection = Some(ServerConnection {
+            client,
+            context,
+            created,
+            doubted: false,
+        });
         Ok(())
+    }
+
+    fn doubt(&mut self) {
+        if let Some(connection) = &mut self.connection {
+            connection.doubted = true;
+        }
     }
 
     /// Begins another segment when it is time, once the one before is sent so far.
     fn roll(&mut self) {
-        let due = self.segment.begun.elapsed() >= self.limits.segment
+        let due = self.segment.broken
+            || self.segment.begun.elapsed() >= self.limits.segment
             || self.segment.bytes >= self.limits.segment_bytes;
         if !due || self.next.is_some() || self.deadline.lock().is_some() {
             return;
@@ -288,7 +329,7 @@ impl StreamSending {
         let mut summary = HostSummary::of(&core.lock());
         summary.seq = self.source.last();
         summary.segment = self.segment.id.to_string();
-        summary.unpublished = self.dropped;
+        summary.unpublished = self.dropped + self.orphaned;
         summary.ended = last;
         let differs = self
             .summary
@@ -308,7 +349,10 @@ impl StreamSending {
             .await;
         match sent {
             Ok(_) => self.summary = Some((summary, Instant::now())),
-            Err(error) => tracing::warn!(error, "no summary"),
+            Err(error) => {
+                tracing::warn!(error, "no summary");
+                self.doubt();
+            }
         }
     }
 
@@ -384,6 +428,7 @@ fn begin(source: &mut dyn SegmentSource, session: &str, number: u64) -> io::Resu
         bytes: 0,
         blocks: 0,
         first: None,
+        broken: false,
         decoder,
     })
 }

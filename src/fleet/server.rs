@@ -4,13 +4,14 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_nats::jetstream::stream::{Config, DiscardPolicy};
+use async_nats::jetstream::stream::{Config, DiscardPolicy, Info};
 use async_nats::jetstream::{self, ErrorCode};
 use async_nats::{Client, ConnectOptions, ServerAddr};
 use parking_lot::Mutex;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::{ClientConfig, RootCertStore};
+use time::OffsetDateTime;
 
 use super::limits::PublishLimits;
 use super::subject::{ALL_STREAMS, ALL_SUMMARIES, STREAM, SUMMARIES};
@@ -207,14 +208,15 @@ fn is_here(address: &ServerAddr) -> bool {
     host == "localhost" || ip.is_ok_and(|ip| ip.is_loopback())
 }
 
-/// Creates the streams where they are missing; one that exists is left as it is.
+/// Creates the streams where they are missing; one that exists is left as it is. Returns when that of
+/// the recordings was created: one that is created again has another time.
 ///
 /// # Errors
 /// When the server refuses it or does not answer.
 pub(super) async fn create_streams(
     context: &jetstream::Context,
     limits: &PublishLimits,
-) -> Result<(), String> {
+) -> Result<OffsetDateTime, String> {
     let common = Config {
         max_age: limits.keep,
         discard: DiscardPolicy::Old,
@@ -237,7 +239,22 @@ pub(super) async fn create_streams(
     create_recordings(context, recordings, limits.max_bytes).await?;
     create_stream(context, &summaries)
         .await
-        .map_err(|error| error.text)
+        .map_err(|error| error.text)?;
+    let stream = context.get_stream(STREAM).await;
+    let stream = stream.map_err(|error| format!("stream {STREAM}: {}", error_chain(&error)))?;
+    Ok(stream.cached_info().created)
+}
+
+/// Whether a stream was deleted since it was this one; a server that does not answer does not say so.
+pub(super) async fn is_replaced(context: &jetstream::Context, known: &Info) -> bool {
+    match context.get_stream(&known.config.name).await {
+        Ok(stream) => stream.cached_info().created != known.created,
+        Err(error) => matches!(
+            error.kind(),
+            jetstream::context::GetStreamErrorKind::JetStream(error)
+                if error.error_code() == ErrorCode::STREAM_NOT_FOUND
+        ),
+    }
 }
 
 /// Creates the stream of recordings. A server reserves a stream's bytes when it is created, so the

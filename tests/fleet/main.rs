@@ -167,6 +167,61 @@ fn a_broken_link_loses_nothing_and_repeats_nothing() {
 }
 
 #[test]
+fn streams_that_are_deleted_are_created_again_and_the_loss_is_counted() {
+    if !is_ready() {
+        return;
+    }
+    let server = TestServer::start();
+    // A segment that would not end by itself.
+    let long = PublishLimits {
+        segment: Duration::from_secs(3600),
+        ..limits()
+    };
+    let published = Publishing::start(plain(&server.url()), "host", long);
+    published.feed(2_000, 10_000);
+    published.tick();
+    published.wait("first", |status| status.sent >= 2_000);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let client = async_nats::connect(server.url()).await.unwrap();
+        let context = async_nats::jetstream::new(client);
+        for name in ["hullwatch", "hullwatch-summaries"] {
+            context.delete_stream(name).await.unwrap();
+        }
+    });
+    published.feed(2_000, 1_000);
+    published.tick();
+    let last = published.host.last();
+    published.wait("counted", |status| status.sent + status.missed() >= last);
+    let lost = published.status().missed();
+    assert!(lost > 0, "what the deleted stream held is no loss of ours");
+    published.feed(2_000, 1_000);
+    published.tick();
+    let last = published.host.last();
+    published.wait("all", |status| status.sent + lost >= last);
+    let (_, all) = save(
+        &server.url(),
+        "host",
+        &server.store().join("a.jsonl.zst"),
+        &["--since=1h"],
+    );
+    let numbers: Vec<u64> = all
+        .iter()
+        .map(|event| event.seq)
+        .rev()
+        .take(2_000)
+        .collect();
+    assert!(numbers.iter().copied().eq((last - 1_999..=last).rev()));
+    let (status, _) = published.end();
+    assert_eq!((status.missed(), status.error), (lost, None));
+    let hosts = listed(&server.url());
+    assert_eq!(hosts[0]["unpublished"], lost, "{hosts:?}");
+}
+
+#[test]
 fn a_dead_server_delays_nothing_and_every_loss_is_counted() {
     let (mut header, events) = demo();
     header.settings.memory = "16MiB".parse().unwrap();
