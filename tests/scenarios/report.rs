@@ -16,7 +16,7 @@ pub(crate) struct Table {
     pub(crate) missed: usize,
     pub(crate) extra: usize,
     hours: f64,
-    faults: usize,
+    failed: String,
 }
 
 /// A finding as one line.
@@ -47,19 +47,20 @@ impl Table {
             })
             .collect();
         let late = if ran.late { "(late) " } else { "" };
-        let _ = writeln!(self.text, "{printed:6} {name:34} {late}{}", seen.join(" "));
+        let mut row = format!("{printed:6} {name:34} {late}{}\n", seen.join(" "));
         for fault in faults {
-            let _ = writeln!(self.text, "         {fault}");
+            let _ = writeln!(row, "         {fault}");
         }
         if !faults.is_empty() {
             for error in &ran.failed {
-                let _ = writeln!(self.text, "         step: {error}");
+                let _ = writeln!(row, "         step: {error}");
             }
+            self.failed.push_str(&row);
         }
-        self.faults += faults.len();
+        self.text.push_str(&row);
     }
 
-    /// Prints the table; fails if a finding was missing or unexpected.
+    /// Prints the table; fails with its rows that have a missing or unexpected finding.
     pub(crate) fn finish(self, what: &str) {
         // Written to stderr directly, so that the table is shown also when the test passes.
         let mut out = std::io::stdout().lock();
@@ -75,6 +76,11 @@ impl Table {
             self.extra as f64 / self.hours.max(f64::MIN_POSITIVE)
         )
         .unwrap();
-        assert_eq!(self.faults, 0, "see the table above");
+        assert!(
+            self.failed.is_empty(),
+            "{what}: of {} scenarios failed:\n{}",
+            self.scenarios,
+            self.failed
+        );
     }
 }
