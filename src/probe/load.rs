@@ -229,7 +229,7 @@ impl Probe {
             ring: ring(take(&mut programs, "EVENTS")?)?,
             gate: Gate::take(&mut programs)?,
             losses,
-            repeats: Repeats::new(take(&mut programs, "FILE_SEEN")?)?,
+            repeats: Repeats::new(take(&mut programs, "FILE_SEEN")?, clock)?,
             dns_streams: DnsStreams::default(),
             bad: 0,
             bad_detail: String::new(),

@@ -11,14 +11,17 @@ use rustc_hash::FxHashMap;
 use super::object::load_error;
 use super::{Loss, Observation, Observed, Presence, ProbeError};
 use crate::event::{File, FileOp, Kind, LostReason, Timestamp};
+use crate::system::SessionClock;
 
 /// Maximum number of operations kept until their window is over, half the size of the kernel's map.
 /// When processes write more files in a second, the oldest are fetched before.
 const MAX_WAITING: usize = 16_384;
 /// Grace period after the window for a record that is still in the buffer.
 const SLACK_NS: i64 = 200_000_000;
-/// How long fetched counts are remembered, for a record that was made at the same moment.
+/// How long removed counts are remembered, for records that were made before and are read later.
 const OVERLAP_NS: i64 = 2_000_000_000;
+/// Maximum number of them; of further ones repeats may be told as unknown that are not.
+const MAX_REMOVED: usize = 65_536;
 
 /// Which counts to fetch.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -38,20 +41,24 @@ pub enum Due<'a> {
 trait Counts {
     /// Operations since the reported one; `None` when the kernel knows of none.
     fn since(&self, key: Alike) -> Option<u64>;
-    /// Removes the count.
-    fn forget(&mut self, key: Alike);
+    /// Removes the count; returns when that was done.
+    fn forget(&mut self, key: Alike) -> Timestamp;
 }
 
-struct Kernel(HashMap<MapData, Alike, Seen>);
+struct Kernel {
+    counts: HashMap<MapData, Alike, Seen>,
+    clock: SessionClock,
+}
 
 impl Counts for Kernel {
     fn since(&self, key: Alike) -> Option<u64> {
-        self.0.get(&key, 0).ok().map(|seen| seen.since)
+        self.counts.get(&key, 0).ok().map(|seen| seen.since)
     }
 
-    fn forget(&mut self, key: Alike) {
+    fn forget(&mut self, key: Alike) -> Timestamp {
         // Fails only when the kernel has evicted it.
-        let _ = self.0.remove(&key);
+        let _ = self.counts.remove(&key);
+        self.clock.now()
     }
 }
 
@@ -61,6 +68,8 @@ struct Waiting {
     cgroup: u64,
     nspid: u32,
     file: Box<File>,
+    /// Whether its count was removed after it was reported and before the report was read.
+    removed: bool,
 }
 
 /// Keeps reported operations until their repetitions are known.
@@ -70,9 +79,10 @@ pub(super) struct Repeats {
 }
 
 impl Repeats {
-    pub(super) fn new(map: Map) -> Result<Self, ProbeError> {
+    pub(super) fn new(map: Map, clock: SessionClock) -> Result<Self, ProbeError> {
+        let counts = HashMap::try_from(map).map_err(load_error)?;
         Ok(Self {
-            kernel: Kernel(HashMap::try_from(map).map_err(load_error)?),
+            kernel: Kernel { counts, clock },
             table: RepeatTable::default(),
         })
     }
@@ -108,8 +118,8 @@ struct RepeatTable {
     waiting: FxHashMap<Alike, Waiting>,
     /// In the order of their reports; an operation reported again is listed twice.
     order: VecDeque<(Timestamp, Alike)>,
-    /// Counts fetched recently, with the time.
-    fetched: FxHashMap<Alike, (u64, Timestamp)>,
+    /// Counts removed recently, with the time.
+    removed: FxHashMap<Alike, (u64, Timestamp)>,
     unknown: u64,
 }
 
@@ -126,12 +136,14 @@ impl RepeatTable {
         let Some(key) = key(observed.pid, file) else {
             return;
         };
-        if let Some((fetched, _)) = self.fetched.remove(&key)
-            && u64::from(file.count) > fetched
-        {
-            // The record was made before the count was taken out of the kernel's map: it holds the
-            // count once more.
-            file.count -= u32::try_from(fetched).unwrap_or(0);
+        let mut before = false;
+        if let Some((fetched, at)) = self.removed.remove(&key) {
+            before = observed.ts <= at;
+            if fetched > 0 && u64::from(file.count) > fetched {
+                // The record was made before the count was taken out of the kernel's map: it holds
+                // the count once more.
+                file.count -= u32::try_from(fetched).unwrap_or(0);
+            }
         }
         let known = self.waiting.contains_key(&key);
         while !known && self.waiting.len() >= MAX_WAITING && !self.order.is_empty() {
@@ -143,6 +155,7 @@ impl RepeatTable {
             cgroup: observed.cgroup,
             nspid: observed.nspid,
             file: file.clone(),
+            removed: before,
         };
         self.waiting.insert(key, waiting);
     }
@@ -185,7 +198,7 @@ impl RepeatTable {
             }
             self.fetch_oldest(kernel, now, sink);
         }
-        self.fetched.retain(|_, (_, when)| !over(*when, OVERLAP_NS));
+        self.removed.retain(|_, (_, when)| !over(*when, OVERLAP_NS));
     }
 
     /// Takes the first entry of the queue, and fetches its count.
@@ -216,13 +229,14 @@ impl RepeatTable {
             return;
         };
         match kernel.since(key) {
+            // Nothing was counted since this was removed: the next one is reported.
+            None if waiting.removed => {}
             // The kernel evicted it, and with it the count.
             None => self.unknown += 1,
             // Kept, it would in the end evict one whose window is not over.
-            Some(0) => kernel.forget(key),
+            Some(0) => self.remove(kernel, key, 0),
             Some(since) => {
-                kernel.forget(key);
-                self.fetched.insert(key, (since, now));
+                self.remove(kernel, key, since);
                 waiting.file.count = u32::try_from(since).unwrap_or(u32::MAX);
                 sink(Observed {
                     ts: now,
@@ -233,6 +247,13 @@ impl RepeatTable {
                     fact: Observation::Event(Kind::File(waiting.file)),
                 });
             }
+        }
+    }
+
+    fn remove(&mut self, kernel: &mut dyn Counts, key: Alike, since: u64) {
+        let at = kernel.forget(key);
+        if self.removed.len() < MAX_REMOVED {
+            self.removed.insert(key, (since, at));
         }
     }
 }
@@ -264,16 +285,18 @@ mod tests {
 
     const SECOND: i64 = 1_000_000_000;
 
+    /// Counts, and the present.
     #[derive(Default)]
-    struct Fake(FxHashMap<Alike, u64>);
+    struct Fake(FxHashMap<Alike, u64>, i64);
 
     impl Counts for Fake {
         fn since(&self, key: Alike) -> Option<u64> {
             self.0.get(&key).copied()
         }
 
-        fn forget(&mut self, key: Alike) {
+        fn forget(&mut self, key: Alike) -> Timestamp {
             self.0.remove(&key);
+            Timestamp(self.1)
         }
     }
 
@@ -323,6 +346,7 @@ mod tests {
 
     fn due(table: &mut RepeatTable, kernel: &mut Fake, now: i64, of: Due<'_>) -> Vec<Observed> {
         let mut out = Vec::new();
+        kernel.1 = now;
         table.due(kernel, Timestamp(now), of, &mut |o| out.push(o));
         out
     }
@@ -367,7 +391,7 @@ mod tests {
         assert!(kernel.0.is_empty(), "the next one is reported again");
         assert!(due(&mut table, &mut kernel, 9 * SECOND, Due::All).is_empty());
         assert_eq!(table.unknown, 0);
-        assert!(table.fetched.is_empty() && table.order.is_empty());
+        assert!(table.removed.is_empty() && table.order.is_empty());
     }
 
     #[test]
@@ -411,6 +435,29 @@ mod tests {
         assert!(due(&mut table, &mut kernel, at, Due::Over).is_empty());
         let out = due(&mut table, &mut kernel, 3 * SECOND, Due::Over);
         assert_eq!(out.iter().map(count).collect::<Vec<_>>(), [2]);
+    }
+
+    #[test]
+    fn a_record_that_is_read_after_its_count_was_removed_leaves_nothing_unknown() {
+        for since in [0, 3] {
+            let (mut table, mut kernel) = (RepeatTable::default(), Fake::default());
+            report(&mut table, &mut kernel, &mut observed(0, FileOp::Write, 1));
+            kernel.0.insert(the_key(), since);
+            due(&mut table, &mut kernel, 2 * SECOND, Due::Over);
+            // It was made before, and waited in the buffer.
+            let mut late = observed(SECOND + SECOND / 2, FileOp::Write, 1);
+            report(&mut table, &mut kernel, &mut late);
+            due(&mut table, &mut kernel, 4 * SECOND, Due::Over);
+            assert_eq!(table.unknown, 0, "{since}");
+            // The next one was made after it.
+            report(
+                &mut table,
+                &mut kernel,
+                &mut observed(5 * SECOND, FileOp::Write, 1),
+            );
+            due(&mut table, &mut kernel, 7 * SECOND, Due::Over);
+            assert_eq!(table.unknown, 1, "{since}");
+        }
     }
 
     #[test]
