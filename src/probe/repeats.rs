@@ -19,7 +19,7 @@ const MAX_WAITING: usize = 16_384;
 /// Grace period after the window for a record that is still in the buffer.
 const SLACK_NS: i64 = 200_000_000;
 /// How long removed counts are remembered, for records that were made before and are read later.
-const OVERLAP_NS: i64 = 2_000_000_000;
+const OVERLAP_NS: i64 = 5_000_000_000;
 /// Maximum number of them; of further ones repeats may be told as unknown that are not.
 const MAX_REMOVED: usize = 65_536;
 
@@ -137,8 +137,10 @@ impl RepeatTable {
             return;
         };
         let mut before = false;
-        if let Some((fetched, at)) = self.removed.remove(&key) {
-            before = observed.ts <= at;
+        if let Some((fetched, at)) = self.removed.get_mut(&key) {
+            // There may be more that wait in the buffer.
+            before = observed.ts <= *at;
+            let fetched = std::mem::take(fetched);
             if fetched > 0 && u64::from(file.count) > fetched {
                 // The record was made before the count was taken out of the kernel's map: it holds
                 // the count once more.
@@ -444,9 +446,10 @@ mod tests {
             report(&mut table, &mut kernel, &mut observed(0, FileOp::Write, 1));
             kernel.0.insert(the_key(), since);
             due(&mut table, &mut kernel, 2 * SECOND, Due::Over);
-            // It was made before, and waited in the buffer.
-            let mut late = observed(SECOND + SECOND / 2, FileOp::Write, 1);
-            report(&mut table, &mut kernel, &mut late);
+            // They were made before, and waited in the buffer.
+            for at in [SECOND + SECOND / 3, SECOND + SECOND / 2] {
+                report(&mut table, &mut kernel, &mut observed(at, FileOp::Write, 1));
+            }
             due(&mut table, &mut kernel, 4 * SECOND, Due::Over);
             assert_eq!(table.unknown, 0, "{since}");
             // The next one was made after it.
