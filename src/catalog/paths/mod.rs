@@ -214,7 +214,9 @@ fn etc(name: &[u8]) -> PathClass {
         b"rc.local" | b"inittab" | b"inetd.conf" | b"modules" | b"supervisord.conf" => {
             return PathClass::Service;
         }
-        b"profile" | b"bash.bashrc" | b"bashrc" | b"zshrc" | b"environment" => {
+        b"profile" | b"bash.bashrc" | b"bash.bashrc.local" | b"bashrc" | b"bash.bash_logout"
+        | b"zshrc" | b"zshenv" | b"zprofile" | b"zlogin" | b"csh.cshrc" | b"csh.login"
+        | b"ksh.kshrc" | b"environment" => {
             return PathClass::ShellStartup;
         }
         b"pip.conf" | b"npmrc" => return PathClass::PackageSources,
@@ -242,7 +244,8 @@ fn etc(name: &[u8]) -> PathClass {
         b"rc0.d" | b"rc1.d" | b"rc2.d" | b"rc3.d" | b"rc4.d" | b"rc5.d" | b"rc6.d" | b"rcS.d" => {
             PathClass::Service
         }
-        b"profile.d" | b"bash_completion.d" => PathClass::ShellStartup,
+        b"profile.d" | b"bashrc.d" | b"bash_completion.d" | b"zsh" => PathClass::ShellStartup,
+        b"fish" if is_fish_startup(rest) => PathClass::ShellStartup,
         // The system runs these on its own: at a login, for a device, with a network.
         b"update-motd.d" | b"xinetd.d" => PathClass::Service,
         b"udev" if rest.starts_with(b"/rules.d/") => PathClass::Service,
@@ -309,18 +312,16 @@ fn var(rest: &[u8]) -> Option<PathClass> {
 
 fn home(rest: &[u8]) -> Option<PathClass> {
     match rest {
-        b".bashrc"
-        | b".bash_profile"
-        | b".bash_login"
-        | b".bash_logout"
-        | b".profile"
-        | b".zshrc"
-        | b".zprofile"
-        | b".zshenv"
-        | b".kshrc"
-        | b".ashrc"
-        | b".cshrc"
-        | b".config/fish/config.fish" => Some(PathClass::ShellStartup),
+        b".bashrc" | b".bash_profile" | b".bash_login" | b".bash_logout" | b".bash_aliases"
+        | b".profile" | b".zshrc" | b".zprofile" | b".zshenv" | b".zlogin" | b".zlogout"
+        | b".kshrc" | b".mkshrc" | b".ashrc" | b".cshrc" | b".tcshrc" | b".login"
+        | b".pam_environment" => Some(PathClass::ShellStartup),
+        _ if rest
+            .strip_prefix(b".config/fish")
+            .is_some_and(is_fish_startup) =>
+        {
+            Some(PathClass::ShellStartup)
+        }
         b".config/pip/pip.conf"
         | b".pip/pip.conf"
         | b".npmrc"
@@ -345,6 +346,11 @@ fn home(rest: &[u8]) -> Option<PathClass> {
         _ if is_history(leaf(rest)) && !rest.contains(&b'/') => Some(PathClass::ShellHistory),
         _ => None,
     }
+}
+
+/// Whether each shell runs this file of the directory of fish.
+fn is_fish_startup(rest: &[u8]) -> bool {
+    rest == b"/config.fish" || rest.starts_with(b"/conf.d/") && rest.ends_with(b".fish")
 }
 
 /// Whether the package manager runs the file when its package is changed.
