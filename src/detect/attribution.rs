@@ -11,10 +11,11 @@ use crate::state::ProcessEntry;
 
 /// Whether the process or its parent is a shell, a downloader, drifted code or a command of an exec
 /// session instead of the service itself. A service that the container's start script runs as its
-/// child is the service itself.
+/// child is the service itself. Drifted code counts from medium on: below, the rule holds it for an
+/// honest change.
 #[must_use]
 pub(crate) fn suspicious(ctx: &RuleContext<'_>) -> bool {
-    if ctx.session().is_some() || ctx.memory.is_marked(ctx.event.pid) {
+    if ctx.session().is_some() || ctx.is_marked_as_bad(ctx.event.pid) {
         return true;
     }
     // Wrappers, which only start another program, are skipped.

@@ -211,6 +211,17 @@ impl<'a> RuleContext<'a> {
             .map(|(index, _)| self.findings.resolve(index))
     }
 
+    /// Whether the process runs the subject of a finding of medium severity or above, or descends from
+    /// one that does.
+    #[must_use]
+    pub(crate) fn is_marked_as_bad(&self, pid: u32) -> bool {
+        let mut marks = self.memory.marks_of(pid).iter();
+        marks.any(|index| {
+            let finding = self.findings.get(self.findings.resolve(*index));
+            finding.is_some_and(|f| f.severity >= Severity::Medium)
+        })
+    }
+
     /// The finding of this rule that the process belongs to, unless it is silenced.
     #[must_use]
     pub(crate) fn marked_by(&self, pid: u32, rule: &str) -> Option<FindingIndex> {
