@@ -26,6 +26,8 @@ use crate::system::now;
 
 /// Maximum number of concurrent requests about containers.
 pub(super) const PARALLEL: usize = 8;
+/// How often a container is inspected about which the engine, which answers otherwise, is silent.
+const ATTEMPTS: u32 = 3;
 /// Maximum number of containers whose names and reported facts are remembered.
 const MAX_NAMES: usize = 4096;
 /// Maximum number of images whose facts are remembered; other images are queried again.
@@ -227,19 +229,30 @@ impl DockerClient {
         }
         let client = self.clone();
         tokio::spawn(async move {
-            let slot = client.slots.acquire().await;
-            // Later changes need another inspect.
-            client.remembered.lock().waiting.remove(&id);
-            if slot.is_err() {
-                return;
-            }
-            match client.inspect(&id).await {
-                Ok(inspected) => {
-                    client.report(now(), id, ContainerAction::Info, Some(inspected.info));
+            for attempt in 1..=ATTEMPTS {
+                // Others have their turn between two attempts.
+                let slot = client.slots.acquire().await;
+                // Later changes need another inspect.
+                client.remembered.lock().waiting.remove(&id);
+                if slot.is_err() {
+                    return;
                 }
+                let error = match client.inspect(&id).await {
+                    Ok(inspected) => {
+                        client.report(now(), id, ContainerAction::Info, Some(inspected.info));
+                        return;
+                    }
+                    Err(error) => error,
+                };
                 // When the engine is gone, the end of the connection reports it.
-                Err(error) if client.ping().await.is_ok() => client.unreadable(&id, &error),
-                Err(_) => {}
+                if client.ping().await.is_err() {
+                    return;
+                }
+                // It does not answer about a container while it starts it, which takes long on a busy
+                // host.
+                if error != HttpError::Silent || attempt == ATTEMPTS {
+                    return client.unreadable(&id, &error);
+                }
             }
         });
     }

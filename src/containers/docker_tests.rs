@@ -198,6 +198,25 @@ fn one_hanging_container_delays_no_other() {
 }
 
 #[test]
+fn a_container_about_which_the_engine_was_silent_is_asked_for_again() {
+    // Silent when the list is read, and once more.
+    let asked = AtomicUsize::new(0);
+    let engine = FakeEngine::start(move |path| match path {
+        path if path.starts_with("/events") => Reply::Lines(Vec::new(), true),
+        path if path.starts_with("/containers/json") => Reply::Answer(json!([{"Id": id(7)}])),
+        path if path.contains(&id(7)) && asked.fetch_add(1, Ordering::Relaxed) < 2 => Reply::Hold,
+        path if path.starts_with("/containers/") => Reply::Answer(json!({"Name": "/web"})),
+        _ => Reply::Answer(Value::Null),
+    });
+    let (_stop, messages) = engine.connect();
+    let found = wait(&messages, |message| match message {
+        RuntimeMessage::Lost(_, lost) => panic!("{}", lost.detail),
+        other => info(other).filter(|(_, info)| info.is_some()),
+    });
+    assert_eq!(found.1.unwrap().name, "web");
+}
+
+#[test]
 fn an_odd_entry_hides_no_other_container() {
     let engine = FakeEngine::start(|path| match path {
         path if path.starts_with("/events") => Reply::Lines(Vec::new(), true),

@@ -31,6 +31,8 @@ pub(super) enum HttpError {
     Absent,
     /// The engine answered with this status and text.
     Status(u16, String),
+    /// It did not answer in time.
+    Silent,
     /// It was not reached, or its answer was invalid.
     Failed(String),
 }
@@ -40,6 +42,7 @@ impl std::fmt::Display for HttpError {
         match self {
             Self::Absent => f.write_str("its socket does not exist"),
             Self::Status(code, text) => write!(f, "it answered {code}: {text}"),
+            Self::Silent => f.write_str("no answer"),
             Self::Failed(why) => f.write_str(why),
         }
     }
@@ -130,7 +133,7 @@ impl EngineHttp {
             }
         };
         let answer = timeout(PATIENCE, requested).await;
-        answer.map_err(|_| HttpError::Failed("no answer".to_owned()))?
+        answer.map_err(|_| HttpError::Silent)?
     }
 
     /// The JSON answer to a GET, of at most `limit` bytes, within `patience`.
@@ -148,7 +151,7 @@ impl EngineHttp {
             serde_json::from_slice(&body).map_err(|e| failed(&e))
         };
         let answer = timeout(patience, answered).await;
-        answer.map_err(|_| HttpError::Failed("no answer".to_owned()))?
+        answer.map_err(|_| HttpError::Silent)?
     }
 
     /// The JSON answer to a GET, of at most `limit` bytes.
@@ -348,7 +351,7 @@ mod tests {
         );
         let (_dir, http) = engine(b"");
         let silent = run(http.get_within("/x", 64, Duration::from_millis(100)));
-        assert_eq!(silent, Err(HttpError::Failed("no answer".to_owned())));
+        assert_eq!(silent, Err(HttpError::Silent));
         let missing = EngineHttp::new("/nonexistent/s").unwrap();
         assert_eq!(run(missing.ping()), Err(HttpError::Absent));
     }
