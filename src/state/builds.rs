@@ -21,6 +21,8 @@ pub struct Build<'a> {
     pub steps: Vec<&'a Container>,
     /// When its latest step ended; the present while one runs.
     pub last: Timestamp,
+    /// Whether it may be several: a step was counted to it by time alone while another one ran.
+    pub several: bool,
 }
 
 impl Build<'_> {
@@ -74,6 +76,7 @@ impl State {
             let at = at.unwrap_or(builds.len());
             match builds.get_mut(at) {
                 Some(build) => {
+                    build.several |= known.is_none() && step.first_seen < build.last;
                     build.steps.push(step);
                     build.last = build.last.max(last);
                 }
@@ -81,6 +84,7 @@ impl State {
                     runtime: step.info.runtime,
                     steps: vec![step],
                     last,
+                    several: false,
                 }),
             }
             if !step.info.build.is_empty() {
@@ -139,7 +143,11 @@ mod tests {
         step(&mut state, "web", (341, 342), ContainerInfo::default());
         step(&mut state, "d", (500, 501), build());
         assert_eq!(ids(&state), [vec!["b", "a", "c"], vec!["d"]]);
-        assert!(!state.builds()[0].running());
+        assert!(!state.builds()[0].running() && !state.builds()[0].several);
+        // One that begins beside another's step may be another build's.
+        step(&mut state, "e", (500, 502), build());
+        assert_eq!(ids(&state), [vec!["b", "a", "c"], vec!["d", "e"]]);
+        assert!(state.builds()[1].several);
     }
 
     #[test]

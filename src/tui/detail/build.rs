@@ -16,10 +16,15 @@ pub(super) fn title(core: &Core, id: &ContainerId) -> Option<String> {
     let builds = core.state.builds();
     let build = builds.iter().find(|build| build.id() == Some(id))?;
     let image = build.steps.first()?.info.image.escaped().to_string();
+    let builds = if build.several {
+        "image build(s)"
+    } else {
+        "image build"
+    };
     // Some builders report no image.
     Some(match image.is_empty() {
-        true => "image build".to_owned(),
-        false => format!("image build on {image}"),
+        true => builds.to_owned(),
+        false => format!("{builds} on {image}"),
     })
 }
 
@@ -39,6 +44,10 @@ pub(super) fn facts(core: &Core, query: &Query<'_>, id: &ContainerId) -> Option<
             "the filter role=build lists the steps as containers",
         ),
     ];
+    if build.several {
+        let why = "one or more at the same time: their builder does not tell their steps apart";
+        facts.push(fact("builds", why));
+    }
     findings(core, build, &mut facts);
     facts.push(heading(format!("Steps: {}", build.steps.len())));
     let steps = build.steps.iter().take(MOST);

@@ -27,6 +27,7 @@ pub(super) fn is_step(container: &Container) -> bool {
 pub(super) fn title(build: &Build<'_>) -> String {
     match build.steps.len() {
         1 => "image build, 1 step".to_owned(),
+        steps if build.several => format!("image build(s), {steps} steps"),
         steps => format!("image build, {steps} steps"),
     }
 }
