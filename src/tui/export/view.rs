@@ -6,6 +6,10 @@ use serde_json::{Map, Value};
 
 use crate::event::escape_json;
 
+/// Cells of text that are wider than this do not widen the others of their column: a command line may
+/// have thousands of characters.
+const ALIGNED: usize = 80;
+
 /// The names of the columns, and the rows below them.
 #[derive(Debug)]
 pub(in crate::tui) struct Grid {
@@ -102,13 +106,13 @@ pub(in crate::tui) fn csv(grid: &Grid) -> Result<Vec<u8>, csv::Error> {
         .map_err(|error| csv::Error::from(error.into_error()))
 }
 
-/// Columns as wide as what is in them.
+/// Columns as wide as what is in them, up to [`ALIGNED`]; wider cells move the rest of their row.
 pub(in crate::tui) fn text(grid: &Grid) -> String {
     use unicode_width::UnicodeWidthStr as _;
     let mut widths: Vec<usize> = grid.names.iter().map(|name| name.width()).collect();
     for row in &grid.rows {
         for (width, cell) in widths.iter_mut().zip(row) {
-            *width = (*width).max(cell.text.width());
+            *width = (*width).max(cell.text.width().min(ALIGNED));
         }
     }
     let mut out = String::new();
@@ -167,6 +171,16 @@ mod tests {
         assert!(!written.chars().any(steers), "{written:?}");
         let first: Value = serde_json::from_str(written.lines().next().unwrap()).unwrap();
         assert_eq!(first["name"], hostile);
+    }
+
+    #[test]
+    fn a_long_cell_widens_no_other_row() {
+        let mut grid = grid();
+        grid.rows[0][1].text = "x".repeat(5_000);
+        let text = text(&grid);
+        let widths: Vec<usize> = text.lines().map(|line| line.chars().count()).collect();
+        assert!(widths[1] > 5_000 && text.contains("xx  Δ4"), "{widths:?}");
+        assert!(widths[0] < 120 && widths[2] < 120, "{widths:?}");
     }
 
     #[test]
