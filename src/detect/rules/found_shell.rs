@@ -46,7 +46,9 @@ pub(super) fn examine(ctx: &RuleContext<'_>, memory: &mut Piped, process: &Proce
     let (shell, peer) = if waits {
         (
             pid,
-            own_peer(process).or_else(|| parents_peer(ctx, process)),
+            own_peer(process)
+                .or_else(|| seen_peer(ctx, process))
+                .or_else(|| parents_peer(ctx, process)),
         )
     } else {
         (pid, None)
@@ -174,13 +176,24 @@ pub(super) fn own_peer(process: &Process) -> Option<SocketAddr> {
     })
 }
 
+/// The peer of a shell that was seen to start before this recording began: its streams were not read,
+/// but its connections are known.
+fn seen_peer(ctx: &RuleContext<'_>, process: &Process) -> Option<SocketAddr> {
+    let typed = ctx.session().is_some() && process.tty;
+    let unknown = process.streams.is_empty() && !typed;
+    ctx.process
+        .filter(|_| unknown)
+        .and_then(|p| connected(ctx, p))
+}
+
 /// A relay or an interpreter above it is connected, and passes on the data that it reads.
 fn parents_peer(ctx: &RuleContext<'_>, process: &Process) -> Option<SocketAddr> {
     // At a terminal of an exec session a person types.
     let typed = ctx.session().is_some() && process.tty;
     let fed = matches!(
         process.streams.first(),
-        Some(Stream::Terminal | Stream::Pipe(_) | Stream::Socket)
+        // None are known of a process that was seen to start before this recording began.
+        Some(Stream::Terminal | Stream::Pipe(_) | Stream::Socket) | None
     );
     if typed || !fed {
         return None;
@@ -294,6 +307,41 @@ mod tests {
             p.streams = sockets();
         });
         w.only(&[]);
+    }
+
+    #[test]
+    fn a_shell_that_was_seen_to_connect_is_in_a_recording_that_begins_later() {
+        let again = |w: &World| {
+            let mut core = crate::core::Core::default();
+            for event in crate::state::snapshot(&w.state, 1) {
+                core.apply(&std::sync::Arc::new(event));
+            }
+            let found = core.detector.findings().iter();
+            found.filter(|f| f.rule == "net.reverse-shell").count()
+        };
+        // The connected process becomes the shell, or starts it.
+        let mut w = World::steady();
+        let init = w.init();
+        let p = w.fork(init);
+        w.connect(p, PEER);
+        w.exec_as(p, init, "/bin/bash", &["bash", "-i"], |_| {});
+        assert_eq!((w.all("net.reverse-shell").len(), again(&w)), (1, 1));
+        let mut w = World::steady();
+        let init = w.init();
+        let p = w.exec(init, "/usr/bin/python3", &["python3", "-c", "x"]);
+        w.connect(p, PEER);
+        w.exec(p, "/bin/sh", &["/bin/sh", "-i"]);
+        assert_eq!((w.all("net.reverse-shell").len(), again(&w)), (1, 1));
+        // A script with a connection, and a shell without one.
+        for (argv, connected) in [(&["sh", "/srv/serve.sh"][..], true), (&["sh"], false)] {
+            let mut w = World::steady();
+            let init = w.init();
+            let p = w.exec(init, "/bin/sh", argv);
+            if connected {
+                w.connect(p, PEER);
+            }
+            assert_eq!((w.all("net.reverse-shell").len(), again(&w)), (0, 0));
+        }
     }
 
     #[test]
